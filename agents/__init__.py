@@ -1,0 +1,27 @@
+"""Learners by name. A new one is one file and one line here; command line and contract tests read this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from sim2real.agents.rdpg import RDPG, RDPGConfig, RDPGPolicy
+from sim2real.types import Algorithm, TaskSpec
+
+
+@dataclass(frozen=True)
+class AgentEntry:
+    """What the command line needs to know of a learner."""
+
+    config: type
+    """Frozen dataclass of its options: the keys below ``agent``."""
+    build: Callable[..., Algorithm]
+    """``build(config, env, seed=..., device=...)``"""
+    build_policy: Callable[[Any, TaskSpec], nn.Module]
+    """``build_policy(config, task)``: the untrained policy, into which saved weights are loaded."""
+
+
+AGENTS: dict[str, AgentEntry] = {"rdpg": AgentEntry(RDPGConfig, RDPG, RDPGPolicy)}

@@ -1,0 +1,400 @@
+"""Recurrent deterministic policy gradient with an omniscient critic and hindsight goals.
+
+Peng et al. 2017, "Sim-to-Real Transfer of Robotic Control with Dynamics Randomization", algorithm 1 and figure 4, on
+Heess et al. 2015 (RDPG) and Andrychowicz et al. 2017 (HER).
+
+Deviations from Peng et al., each an option:
+  * twin critic heads over one critic memory, the smaller one as target (`twin_critics`; TD3, Fujimoto et al. 2018);
+  * several goals for every unroll of the memory, relabelled step by step (`num_goals`, `per_step`), instead of one
+    goal for the whole episode; legal because the memory reads neither goal nor reward;
+  * the critic also sees the noise-free state, not only the dynamics mu (`omniscient`);
+  * episodes are drawn in proportion to how far the object moved (`priority`);
+  * a lower learning rate for the memory (`memory_learning_rate`), clipped gradients, an L2 penalty on actions.
+What the paper leaves open (gamma, target rate, target clipping, buffer, strategy) follows Plappert et al. 2018.
+"""
+
+from __future__ import annotations
+
+import copy
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sim2real.agents.exploration import ExploringPolicy
+from sim2real.agents.losses import actor_loss, critic_loss, polyak_, smoothed_action, td_target
+from sim2real.agents.networks import Head, MemoryKind, MemoryState, Normalizer, make_memory
+from sim2real.collect import rollout
+from sim2real.replay import EpisodeBatch, EpisodeReplay, Priority, Strategy, relabel, relabelled_reward
+from sim2real.seeding import numpy_generator, torch_generator
+from sim2real.types import Episodes, FloatArray, GoalVectorEnv, Metrics, Obs, Policy, State, TaskSpec
+
+
+@dataclass(frozen=True)
+class RDPGConfig:
+    """Settings of the recurrent deterministic policy gradient. The defaults solve FetchPush."""
+
+    memory: MemoryKind = "lstm"
+    """What the policy remembers: ``lstm``, ``gru``, the last inputs (``history``), or nothing (``none``)."""
+    critic_memory: MemoryKind = "lstm"
+    """The critic's own memory y_t."""
+    omniscient: bool = True
+    """Whether the critic sees the dynamics parameters mu and the noise-free state."""
+    history: int = 8
+    """Inputs that a ``history`` memory keeps."""
+    embedding: int = 64
+    """Units of the embedding in front of a recurrent memory."""
+    memory_units: int = 64
+    """Units of the LSTM or GRU."""
+    hidden: tuple[int, ...] = (128, 128)
+    """Units of the heads' hidden layers."""
+    twin_critics: bool = True
+    """Two critic heads, the smaller one as target (TD3); false: one, as in the paper."""
+    policy_delay: int = 1
+    """Critic updates for every update of the policy."""
+    target_noise: float = 0.0
+    """Standard deviation of the noise on target actions (TD3)."""
+    target_noise_clip: float = 0.5
+    """Largest noise on target actions."""
+    gamma: float = 0.98
+    """Discount per control step."""
+    tau: float = 0.05
+    """Share of the online weights that enters the target networks at each of their updates."""
+    target_interval: int = 40
+    """Critic updates between updates of the target networks."""
+    learning_rate: float = 1e-3
+    """Adam's step for heads and embeddings."""
+    memory_learning_rate: float = 5e-4
+    """Adam's step for the recurrent weights."""
+    max_grad_norm: float = 10.0
+    """Largest norm of a network's gradient."""
+    action_l2: float = 1.0
+    """Weight of the mean squared action in the policy's loss."""
+    batch_episodes: int = 20
+    """Episodes of a batch, B."""
+    steps_per_episode: int | None = None
+    """Transitions taken from each episode of a batch, K; null takes all of them."""
+    num_goals: int = 1
+    """Goals for every transition, from one unroll of the memories."""
+    relabel_strategy: Strategy = "future"
+    """Where hindsight goals come from: later in the episode, its end, or anywhere in it."""
+    per_step: bool = True
+    """A goal of its own for every transition; false: one goal an episode (Peng)."""
+    relabel_probability: float = 0.8
+    """Probability k that a hindsight goal replaces the one asked for."""
+    priority: Priority = "energy"
+    """Episodes drawn in proportion to how far the achieved goal travelled (``energy``), or uniformly."""
+    capacity: int = 20_000
+    """Episodes in the replay."""
+    updates_per_collect: int = 40
+    """Critic updates after each round of N episodes."""
+    noise: float = 0.2
+    """Standard deviation of the exploration noise."""
+    random_probability: float = 0.3
+    """Probability of a uniformly random action while exploring."""
+    overlap: bool = True
+    """Gather the next episodes in a thread while learning from the last; they come from the policy as it was before
+    the update. Runs stay reproducible either way."""
+
+    def __post_init__(self) -> None:
+        for name in ("history", "embedding", "memory_units", "policy_delay", "target_interval", "batch_episodes"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("num_goals", "capacity", "updates_per_collect"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("tau", "relabel_probability", "random_probability"):
+            self._check(name, 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
+        self._check("gamma", 0.0 <= self.gamma < 1.0, "in [0, 1)")
+        self._check("hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "at least one layer of at least 1 unit")
+        self._check("steps_per_episode", self.steps_per_episode is None or self.steps_per_episode >= 1, "at least 1")
+
+    def _check(self, name: str, fine: bool, allowed: str) -> None:
+        if not fine:
+            raise ValueError(f"{name} has to be {allowed}, got {getattr(self, name)}")
+
+
+def _at(x: Tensor, t: Tensor) -> Tensor:
+    """``x[b, t[b, k]]``: [B, T, D], [B, K] -> [B, K, D]."""
+    return x.gather(1, t[..., None].expand(*t.shape, x.shape[-1]))
+
+
+class Actor(nn.Module):
+    """pi(s_t, z_t, g) = tanh(head([z_t, s_t], g)), with z_t = memory(s_t, a_{t-1}, z_{t-1}). Inputs are normalised."""
+
+    def __init__(self, config: RDPGConfig, sizes: dict[str, int]) -> None:
+        super().__init__()
+        inputs = sizes["observation"] + sizes["action"]
+        self.memory = make_memory(
+            config.memory, inputs, embedding=config.embedding, hidden=config.memory_units, history=config.history
+        )
+        context = self.memory.output_size + sizes["observation"]
+        self.head = Head(context, sizes["goal"], config.hidden, sizes["action"])
+
+    def forward(self, z: Tensor, obs: Tensor, goals: Tensor) -> Tensor:
+        """[..., H], [..., D], [..., n, G] -> actions [..., n, A] in [-1, 1]."""
+        return torch.tanh(self.head(torch.cat([z, obs], -1), goals))
+
+
+class Critic(nn.Module):
+    """Q(s_t, a_t, y_t, g, mu): heads over one memory y_t and, if omniscient, the noise-free state and mu."""
+
+    def __init__(self, config: RDPGConfig, sizes: dict[str, int]) -> None:
+        super().__init__()
+        inputs = sizes["observation"] + sizes["action"]
+        self.memory = make_memory(
+            config.critic_memory, inputs, embedding=config.embedding, hidden=config.memory_units, history=config.history
+        )
+        self.omniscient = config.omniscient
+        privileged = sizes["observation"] + sizes["dynamics"] if config.omniscient else 0
+        context = self.memory.output_size + inputs + privileged
+        heads = 2 if config.twin_critics else 1
+        query = sizes["goal"] + sizes["action"]
+        self.heads = nn.ModuleList(Head(context, query, config.hidden, 1) for _ in range(heads))
+
+    def forward(self, context: Tensor, goals: Tensor, actions: Tensor, *, heads: int | None = None) -> Tensor:
+        """[B, K, C], [B, K, n, G], [B, K, n, A] -> [heads, B, K, n]."""
+        query = torch.cat([goals, actions], -1)
+        return torch.stack([head(context, query).squeeze(-1) for head in self.heads[:heads]])
+
+
+class RDPGPolicy(nn.Module):
+    """The deterministic policy with its normalisers: raw observation in, action in [-1, 1] out."""
+
+    def __init__(self, config: RDPGConfig, task: TaskSpec) -> None:
+        super().__init__()
+        self.spec = task
+        self.normalize_obs = Normalizer(task.sizes["observation"])
+        self.normalize_goal = Normalizer(task.sizes["goal"])
+        self.actor = Actor(config, task.sizes)
+
+    def export_state_names(self) -> tuple[str, ...]:
+        """Names of the state tensors: ``("h", "c")`` for an LSTM, ``("h",)`` for GRU and history, else none."""
+        return ("h", "c")[: len(self.actor.memory.initial_state(1))]
+
+    def zero_state_tensors(self, n: int) -> MemoryState:
+        """State of N environments at the start of an episode, each [1, n, H]."""
+        return self.actor.memory.initial_state(n)
+
+    def initial_state(self, n: int) -> MemoryState:
+        return self.zero_state_tensors(n)
+
+    def step(
+        self, observation: Tensor, desired_goal: Tensor, previous_action: Tensor, state: MemoryState
+    ) -> tuple[Tensor, MemoryState]:
+        """[n, D], [n, G], [n, A] and state -> action [n, A] in [-1, 1] and the next state. Traceable."""
+        obs, goal = self.normalize_obs(observation), self.normalize_goal(desired_goal)
+        z, state = self.actor.memory.step(torch.cat([obs, previous_action], -1), state)
+        return self.actor(z, obs, goal[:, None]).squeeze(1), state
+
+    @torch.no_grad()
+    def act(self, obs: Obs, state: MemoryState, *, deterministic: bool) -> tuple[FloatArray, MemoryState]:
+        """See `Policy.act`; this policy has no randomness of its own."""
+        device = self.normalize_obs.mean.device
+        keys = ("observation", "desired_goal", "previous_action")
+        inputs = [torch.as_tensor(np.asarray(obs[key], np.float32), device=device) for key in keys]
+        action, state = self.step(inputs[0], inputs[1], inputs[2], state)
+        return action.cpu().numpy(), state
+
+
+class RDPG:
+    """Algorithm: collect N episodes, add them to the replay, update the networks from whole episodes."""
+
+    def __init__(self, config: RDPGConfig, env: GoalVectorEnv, *, seed: int, device: str) -> None:
+        self.config, self.env, self.device = config, env, torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(numpy_generator(seed, "weights").integers(2**31)))
+            self._policy = RDPGPolicy(config, env.task).to(self.device)
+            self.critic = Critic(config, env.task.sizes).to(self.device)
+        self.target_actor = copy.deepcopy(self._policy.actor).requires_grad_(False)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.actor_optimizer = _adam(self._policy.actor, config)
+        self.critic_optimizer = _adam(self.critic, config)
+        self.replay = EpisodeReplay(config.capacity, env.task, priority=config.priority, device=self.device)
+        self._explore = numpy_generator(seed, "exploration")
+        self._draw = torch_generator(seed, "replay", device=self.device)
+        self._updates = 0
+        self._thread = ThreadPoolExecutor(1) if config.overlap else None
+        self._pending: Future[Episodes] | None = None
+
+    @property
+    def policy(self) -> RDPGPolicy:
+        """The policy learned so far."""
+        return self._policy
+
+    # ---- experience ----------------------------------------------------------------------------------------------
+
+    def collect(self) -> tuple[int, Metrics]:
+        """Add the next N episodes to the replay; with `overlap`, start gathering those after them."""
+        episodes = self._pending.result() if self._pending else self._gather(self._policy)
+        self._pending = None
+        self.replay.add(episodes)
+        self._policy.normalize_obs.update(torch.as_tensor(episodes.observation, device=self.device))
+        self._policy.normalize_goal.update(torch.as_tensor(episodes.achieved_goal, device=self.device))
+        self._policy.normalize_goal.update(torch.as_tensor(episodes.desired_goal, device=self.device))
+        if self._thread:
+            self._pending = self._thread.submit(self._gather, copy.deepcopy(self._policy))
+        moved = np.linalg.norm(episodes.achieved_goal[:, -1] - episodes.achieved_goal[:, 0], axis=-1) > 0.02
+        return int(episodes.mask.sum()), {
+            "collect/success": float(episodes.success[:, -1].mean()),
+            "collect/moved": float(moved.mean()),
+        }
+
+    def _gather(self, policy: Policy) -> Episodes:
+        exploring = ExploringPolicy(
+            policy,
+            noise=self.config.noise,
+            random_probability=self.config.random_probability,
+            generator=self._explore,
+        )
+        return rollout(self.env, exploring, deterministic=False)
+
+    # ---- learning ------------------------------------------------------------------------------------------------
+
+    def update(self) -> Metrics:
+        """`updates_per_collect` updates; metrics of the last one, as tensors."""
+        metrics: Metrics = {}
+        for _ in range(self.config.updates_per_collect):
+            metrics |= self._update_once(self.replay.sample(self.config.batch_episodes, self._draw))
+        return metrics
+
+    def _update_once(self, batch: EpisodeBatch) -> Metrics:
+        """One step of the critic and, every `policy_delay`, one of the policy."""
+        c = self.config
+        t = self._times(batch)
+        goals = relabel(
+            batch,
+            t,
+            strategy=c.relabel_strategy,
+            per_step=c.per_step,
+            probability=c.relabel_probability,
+            num_goals=c.num_goals,
+            generator=self._draw,
+        )
+        reward = relabelled_reward(batch, t, goals, self.env.compute_reward)
+        goals = self._policy.normalize_goal(goals)
+        mask = batch.at("mask", t)[..., None]
+        sequence = self._sequence(batch)
+        target = self._target(batch, sequence, t + 1, goals, reward)
+        context = self._critic_context(self.critic, batch, sequence, t)
+        actions = batch.action(t)[:, :, None].expand(*goals.shape[:3], -1)
+        loss = critic_loss(self.critic(context, goals, actions), target, mask)
+        self._step(self.critic_optimizer, self.critic, loss)
+        metrics: Metrics = {"loss/critic": loss.detach(), "loss/target": target.mean(), "loss/reward": reward.mean()}
+        self._updates += 1
+        if self._updates % c.policy_delay == 0:
+            metrics |= self._update_actor(batch, sequence, t, goals, context.detach(), mask)
+        if self._updates % c.target_interval == 0:
+            polyak_(self.target_actor, self._policy.actor, tau=c.tau)
+            polyak_(self.target_critic, self.critic, tau=c.tau)
+        return metrics
+
+    def _update_actor(
+        self, batch: EpisodeBatch, sequence: Tensor, t: Tensor, goals: Tensor, context: Tensor, mask: Tensor
+    ) -> Metrics:
+        """One step along the deterministic policy gradient, through the first critic head."""
+        actor = self._policy.actor
+        action = self._act(actor, batch, sequence, t, goals)
+        self.critic.requires_grad_(False)
+        q = self.critic(context, goals, action, heads=1)[0]
+        loss = actor_loss(q, action, mask, action_l2=self.config.action_l2)
+        self._step(self.actor_optimizer, actor, loss)
+        self.critic.requires_grad_(True)
+        return {"loss/actor": loss.detach(), "loss/q": q.detach().mean(), "loss/action": action.detach().abs().mean()}
+
+    def _times(self, batch: EpisodeBatch) -> Tensor:
+        """Transitions of each episode that this update uses: [B, K]."""
+        size, steps, k = len(batch.index), self.env.task.horizon, self.config.steps_per_episode
+        if k is None:
+            return torch.arange(steps, device=self.device).expand(size, steps)
+        return torch.randint(steps, (size, k), generator=self._draw, device=self.device)
+
+    def _sequence(self, batch: EpisodeBatch) -> Tensor:
+        """What the memories read, (s_t, a_{t-1}) at every step: [B, T+1, D+A]; nothing if there is no memory."""
+        if self.config.memory == "none" and self.config.critic_memory == "none":
+            return batch.whole("mask").new_zeros((len(batch.index), self.env.task.horizon + 1, 0))
+        obs = self._policy.normalize_obs(batch.whole("observation"))
+        return torch.cat([obs, batch.whole("previous_action")], -1)
+
+    def _act(self, actor: Actor, batch: EpisodeBatch, sequence: Tensor, t: Tensor, goals: Tensor) -> Tensor:
+        """pi(s_t, z_t, g) at the times ``t [B, K]`` for normalised goals [B, K, n, G]: [B, K, n, A]."""
+        z = _at(actor.memory.unroll(sequence), t)
+        return actor(z, self._policy.normalize_obs(batch.at("observation", t)), goals)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def _target(self, batch: EpisodeBatch, sequence: Tensor, t: Tensor, goals: Tensor, reward: Tensor) -> Tensor:
+        """``r + gamma min_i Q_i'(s', pi'(s', z', g), y', g, mu)`` at the next times ``t``, clipped: [B, K, n]."""
+        c = self.config
+        action = self._act(self.target_actor, batch, sequence, t, goals)
+        if c.target_noise > 0:
+            noise = torch.randn(action.shape, generator=self._draw, device=self.device) * c.target_noise
+            action = smoothed_action(action, noise, clip=c.target_noise_clip)
+        context = self._critic_context(self.target_critic, batch, sequence, t)
+        return td_target(reward, self.target_critic(context, goals, action), gamma=c.gamma)
+
+    def _critic_context(self, critic: Critic, batch: EpisodeBatch, sequence: Tensor, t: Tensor) -> Tensor:
+        """[B, K, C]: memory y_t, input (s_t, a_{t-1}) and, if omniscient, noise-free state and mu."""
+        normalize = self._policy.normalize_obs
+        y = _at(critic.memory.unroll(sequence), t)
+        parts = [y, normalize(batch.at("observation", t)), batch.at("previous_action", t)]
+        if critic.omniscient:
+            mu = batch.whole("dynamics")[:, None]
+            parts += [normalize(batch.at("state", t)), mu.expand(*t.shape, mu.shape[-1])]
+        return torch.cat(parts, -1)
+
+    def _step(self, optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), self.config.max_grad_norm)
+        optimizer.step()
+
+    # ---- checkpoint ----------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> State:
+        """Everything a bit-exact continuation needs. Waits for episodes that are being gathered and stores them."""
+        return {
+            "modules": {name: module.state_dict() for name, module in self._modules().items()},
+            "optimizers": {name: o.state_dict() for name, o in self._optimizers().items()},
+            "pending": vars(self._pending.result()) if self._pending else None,
+            "env": self.env.state_dict(),
+            "replay": self.replay.state_dict(),
+            "explore": self._explore.bit_generator.state,
+            "draw": self._draw.get_state(),
+            "updates": self._updates,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        for name, module in self._modules().items():
+            module.load_state_dict(state["modules"][name])
+        for name, optimizer in self._optimizers().items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self._pending = None
+        if state["pending"] is not None:
+            self._pending = Future()
+            self._pending.set_result(Episodes(**state["pending"]))
+        self.env.load_state_dict(state["env"])
+        self.replay.load_state_dict(state["replay"])
+        self._explore.bit_generator.state = state["explore"]
+        self._draw.set_state(state["draw"].cpu())
+        self._updates = int(state["updates"])
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {
+            "policy": self._policy,
+            "critic": self.critic,
+            "target_actor": self.target_actor,
+            "target_critic": self.target_critic,
+        }
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"actor": self.actor_optimizer, "critic": self.critic_optimizer}
+
+
+def _adam(network: nn.Module, config: RDPGConfig) -> torch.optim.Adam:
+    """Adam with the memory's recurrent weights in a group of their own."""
+    recurrent = [p for name, p in network.named_parameters() if ".rnn." in name]
+    others = [p for name, p in network.named_parameters() if ".rnn." not in name]
+    groups = [{"params": others, "lr": config.learning_rate}]
+    if recurrent:
+        groups.append({"params": recurrent, "lr": config.memory_learning_rate})
+    return torch.optim.Adam(groups, foreach=True)

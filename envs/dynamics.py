@@ -1,0 +1,254 @@
+"""Every dynamics parameter of the Fetch tasks, as data.
+
+The list `PARAMETERS` is the only place that knows them: the sampler, the writer into MuJoCo's model, the privileged
+vector, the command line, the report's axes and the table in ``docs/dynamics.md`` are computed from it. Ranges are not
+here but in the named sets, ``configs/dynamics/*.yaml``.
+
+The choice of parameters follows Peng et al. 2017 (arXiv 1710.06537, table I) and OpenAI's robogym; differences are in
+``docs/dynamics.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Operation = Literal["scale", "add", "set"]
+"""How a drawn value meets the nominal one: multiplied by it, added to it, or instead of it."""
+Redraw = Literal["episode", "uniform", "exponential", "normal", "bernoulli"]
+"""``episode``: the value itself holds for an episode. Otherwise the value is the level (maximum, mean, standard
+deviation, probability) of a draw from that distribution in every control step."""
+Part = Literal["clock", "action", "observation", "robot", "contact", "object", "table", "world"]
+
+
+@dataclass(frozen=True)
+class Write:
+    """One group of numbers in MuJoCo's model that a parameter writes."""
+
+    field: str
+    """Field of ``mujoco.MjModel``, for example ``body_mass``; ``gravity`` is ``model.opt.gravity``."""
+    where: str
+    """Name of a selection of rows, see `sim2real.envs.physics.select`."""
+    column: int | None = None
+    """Column of the field, None for all of a row."""
+
+
+@dataclass(frozen=True)
+class DynamicsParameter:
+    """One thing about the world that can differ between two episodes."""
+
+    name: str
+    unit: str
+    """Unit of the drawn value; ``x`` for a factor on the nominal value, ``std`` for a fraction of an element's
+    reference standard deviation (`sim2real.envs.reference`)."""
+    text: str
+    part: Part
+    operation: Operation = "scale"
+    nominal: float = 1.0
+    """The drawn value that changes nothing."""
+    low: float = 0.0
+    high: float = math.inf
+    """Closed interval of values that make physical sense; a set outside it is refused."""
+    writes: tuple[Write, ...] = ()
+    """Empty for what is no part of MuJoCo's model: delays, noise, the clock, the action's gain."""
+    redraw: Redraw = "episode"
+    set_const: bool = False
+    """Whether ``mj_setConst`` must recompute derived fields afterwards."""
+    needs: Literal["", "object"] = ""
+    """What a task must have for the parameter to exist there."""
+
+
+LINKS = (
+    "shoulder_pan",
+    "shoulder_lift",
+    "upperarm_roll",
+    "elbow_flex",
+    "forearm_roll",
+    "wrist_flex",
+    "wrist_roll",
+    "gripper",
+)
+"""Links of the arm whose masses vary, one factor each; ``robot0:{name}_link`` in the model."""
+
+
+def _friction() -> list[DynamicsParameter]:
+    """Three groups of geoms times MuJoCo's three coefficients.
+
+    MuJoCo takes the element-wise maximum of the two geoms in contact, so lowering the object's alone changes nothing:
+    ``object_friction_*`` scales the object and everything it can touch, the others are further factors on one side.
+    """
+    groups = {
+        "object": ("object, table and fingers together", ("object", "table", "fingers")),
+        "table": ("table alone, on top of object_friction", ("table",)),
+        "finger": ("fingers alone, on top of object_friction", ("fingers",)),
+    }
+    kinds = {"slide": "sliding", "spin": "torsional", "roll": "rolling"}
+    return [
+        DynamicsParameter(
+            name=f"{group}_friction_{kind}",
+            unit="x",
+            text=f"{word} friction of {what}",
+            part="contact",
+            low=1e-3,
+            writes=tuple(Write("geom_friction", where, column) for where in selections),
+            needs="object",
+        )
+        for column, (kind, word) in enumerate(kinds.items())
+        for group, (what, selections) in groups.items()
+    ]
+
+
+def _contact(name: str, text: str, field: str, column: int, high: float = math.inf) -> DynamicsParameter:
+    """A property of the soft contacts of object, table and fingers; MuJoCo mixes the two geoms by ``solmix``."""
+    writes = tuple(Write(field, where, column) for where in ("object", "table", "fingers"))
+    return DynamicsParameter(name, "x", text, "contact", low=1e-2, high=high, writes=writes, needs="object")
+
+
+def _mass(name: str, text: str, where: str, part: Part, needs: Literal["", "object"] = "") -> DynamicsParameter:
+    """Mass and inertia by the same factor, which keeps the pseudo-inertia matrix physical."""
+    writes = (Write("body_mass", where), Write("body_inertia", where))
+    return DynamicsParameter(name, "x", text, part, low=1e-2, writes=writes, set_const=True, needs=needs)
+
+
+PARAMETERS: tuple[DynamicsParameter, ...] = (
+    _mass("object_mass", "mass and inertia of the object", "object", "object", "object"),
+    DynamicsParameter(
+        "object_damping",
+        "x",
+        "linear and angular damping of the free object",
+        "object",
+        writes=(Write("dof_damping", "object"),),
+        needs="object",
+    ),
+    *_friction(),
+    _contact("contact_time_constant", "time constant of the soft contacts (solref 0)", "geom_solref", 0),
+    _contact("contact_damping_ratio", "damping ratio of the soft contacts (solref 1)", "geom_solref", 1),
+    _contact("contact_impedance", "impedance of the contacts at zero depth (solimp 0)", "geom_solimp", 0, high=1.0),
+    _contact("contact_width", "depth over which the impedance rises (solimp 2)", "geom_solimp", 2),
+    DynamicsParameter(
+        "weld_time_constant",
+        "x",
+        "time constant of the weld that pulls the gripper to its target: the servos' softness",
+        "robot",
+        low=0.3,
+        writes=(Write("eq_solref", "weld", 0),),
+    ),
+    DynamicsParameter(
+        "arm_joint_damping",
+        "x",
+        "viscous damping of the seven arm joints",
+        "robot",
+        writes=(Write("dof_damping", "arm"),),
+    ),
+    DynamicsParameter(
+        "arm_armature",
+        "x",
+        "rotor inertia of the seven arm joints",
+        "robot",
+        writes=(Write("dof_armature", "arm"),),
+        set_const=True,
+    ),
+    DynamicsParameter(
+        "arm_friction_loss",
+        "N m",
+        "dry friction of the seven arm joints",
+        "robot",
+        operation="set",
+        nominal=0.0,
+        writes=(Write("dof_frictionloss", "arm"),),
+    ),
+    *(_mass(f"link_mass_{link}", f"mass and inertia of the {link} link", link, "robot") for link in LINKS),
+    _mass("link_mass_fingers", "mass and inertia of both fingers", "fingers", "robot"),
+    DynamicsParameter("action_gain", "x", "gain from the commanded to the targeted displacement", "action", low=0.1),
+    DynamicsParameter("gravity", "x", "vertical gravity", "world", writes=(Write("gravity", "all", 2),)),
+    DynamicsParameter(
+        "table_height",
+        "m",
+        "height of the table's top; the object's start and the goals on the table move with it",
+        "table",
+        operation="add",
+        nominal=0.0,
+        low=-0.05,
+        high=0.05,
+        writes=(Write("body_pos", "table", 2),),
+        set_const=True,
+    ),
+    DynamicsParameter(
+        "action_delay",
+        "ms",
+        "time from a command to its effect",
+        "action",
+        operation="set",
+        nominal=0.0,
+        high=400.0,
+    ),
+    DynamicsParameter(
+        "action_delay_jitter",
+        "ms",
+        "largest further delay of one command",
+        "action",
+        operation="set",
+        nominal=0.0,
+        high=400.0,
+        redraw="uniform",
+    ),
+    DynamicsParameter(
+        "action_noise",
+        "1",
+        "standard deviation of the noise on the normalised action",
+        "action",
+        operation="set",
+        nominal=0.0,
+        redraw="normal",
+    ),
+    DynamicsParameter(
+        "observation_delay",
+        "ms",
+        "age of the observation when the policy sees it",
+        "observation",
+        operation="set",
+        nominal=0.0,
+        high=400.0,
+    ),
+    DynamicsParameter(
+        "observation_drop",
+        "1",
+        "probability that an observation is lost and the last one is seen again",
+        "observation",
+        operation="set",
+        nominal=0.0,
+        high=1.0,
+        redraw="bernoulli",
+    ),
+    DynamicsParameter(
+        "observation_noise",
+        "std",
+        "standard deviation of the white noise on each element",
+        "observation",
+        operation="set",
+        nominal=0.0,
+        redraw="normal",
+    ),
+    DynamicsParameter(
+        "observation_bias",
+        "std",
+        "standard deviation of the constant offset of each element",
+        "observation",
+        operation="set",
+        nominal=0.0,
+    ),
+    DynamicsParameter(
+        "control_period_jitter",
+        "ms",
+        "mean time by which a control period exceeds the nominal one",
+        "clock",
+        operation="set",
+        nominal=0.0,
+        high=100.0,
+        redraw="exponential",
+    ),
+)
+
+INDEX: dict[str, int] = {parameter.name: i for i, parameter in enumerate(PARAMETERS)}
+"""Place of a parameter in every array of values, by name."""

@@ -1,0 +1,37 @@
+"""Reference standard deviation of every observation element: what a noise level of 1 means.
+
+Peng et al. 2017 take 5 % of each feature's *running* standard deviation, which makes the noise depend on the policy
+and on the moment. Here the deviations are measured once (`sim2real.envs.measure_reference`) and fixed, so that an
+episode is the same whoever acts in it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# fmt: off
+STD: dict[str, tuple[float, ...]] = {
+    "FetchReach": (
+        0.0865, 0.094, 0.0784, 5.33e-05, 1.44e-06, 0.0118, 0.0118, 0.0116, 0.00111, 0.00109,
+    ),
+    "FetchPush": (
+        0.0885, 0.0929, 0.0488, 0.0921, 0.0968, 0.00114, 0.097, 0.107, 0.0489, 2.4e-07, 0.000159, 0.214,
+        0.0912, 0.229, 0.0121, 0.0122, 0.0124, 0.0291, 0.0298, 0.0347, 0.0123, 0.0125, 0.0123, 0.00181,
+        0.00189,
+    ),
+    "FetchSlide": (
+        0.14, 0.112, 0.0491, 0.177, 0.115, 0.000669, 0.11, 0.103, 0.0491, 4.82e-07, 0.000228, 0.0828, 0.0799,
+        0.236, 0.0127, 0.0122, 0.0122, 0.0146, 0.022, 0.0248, 0.0126, 0.0123, 0.0122, 0.0018, 0.00185,
+    ),
+    "FetchPickAndPlace": (
+        0.0871, 0.092, 0.0927, 0.0955, 0.1, 0.0836, 0.0908, 0.104, 0.0723, 0.0161, 0.0161, 0.148, 0.0556,
+        0.0906, 0.0115, 0.0118, 0.0133, 0.0235, 0.0146, 0.016, 0.0126, 0.0126, 0.014, 0.0194, 0.0194,
+    ),
+}
+# fmt: on
+
+
+def reference_std(task: str) -> NDArray[np.float64]:
+    """[D] reference standard deviations in the elements' units."""
+    return np.array(STD[task])

@@ -1,0 +1,43 @@
+"""Pictures of an environment, headless where there is no display."""
+
+from __future__ import annotations
+
+import atexit
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+LOOK_AT = (1.3, 0.75, 0.55)
+DISTANCE, AZIMUTH, ELEVATION = 2.5, 132.0, -14.0
+"""gymnasium-robotics' camera (in metres and degrees)."""
+SIZE = 480
+
+
+class Camera:
+    """Renders any model that differs from ``model`` in numbers only."""
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self._renderer = mujoco.Renderer(model, SIZE, SIZE)
+        # A context still open at exit is freed after its display is gone, and prints tracebacks. Functions registered
+        # last run first; MuJoCo registered the display's end when the renderer was made.
+        atexit.register(self._renderer.close)
+        self._scratch = mujoco.MjData(model)
+        self._target = model.site("target0").id
+        self._camera = camera = mujoco.MjvCamera()
+        camera.lookat[:] = LOOK_AT
+        camera.distance, camera.azimuth, camera.elevation = DISTANCE, AZIMUTH, ELEVATION
+
+    def picture(self, model: mujoco.MjModel, data: mujoco.MjData, goal: NDArray[Any]) -> NDArray[np.uint8]:
+        """``[480, 480, 3]``; works on a copy of ``data``, because moving the goal's site there needs no mj_forward,
+        which would change the warm start and with it the trajectory."""
+        mujoco.mj_copyData(self._scratch, model, data)
+        self._scratch.site_xpos[self._target] = goal
+        self._renderer.update_scene(self._scratch, self._camera)
+        picture: NDArray[np.uint8] = self._renderer.render()
+        return picture
+
+    def close(self) -> None:
+        atexit.unregister(self._renderer.close)
+        self._renderer.close()

@@ -1,0 +1,268 @@
+"""N Fetch environments in one call, on threads: the backend of training and evaluation.
+
+MuJoCo releases the interpreter lock inside ``mj_step``, so Python threads with one model and one data each use all
+cores, and the result does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from sim2real.envs import fetch
+from sim2real.envs.dynamics import INDEX, PARAMETERS
+from sim2real.envs.dynamics_sets import NOMINAL, DynamicsSet, load_dynamics, privileged
+from sim2real.envs.physics import Robot
+from sim2real.envs.reference import reference_std
+from sim2real.envs.render import Camera
+from sim2real.envs.signals import Signals, draw_signals
+from sim2real.errors import UserError, unknown
+from sim2real.types import State
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+# Independent streams of an episode's randomness. Start and goal have their own, so a seed means the same starts and
+# goals under every set of dynamics, and so have the parameters, so it means the same quantiles of each.
+TASK_STREAM, DYNAMICS_STREAM, SIGNAL_STREAM = range(3)
+
+
+class FetchVectorEnv(VectorEnv[Any, Any, Any]):
+    """N environments of one task whose episodes begin and end together.
+
+    Episode k of a seed is the same whatever N, the number of threads and the history are: all its randomness comes from
+    ``default_rng([seed, k, stream])``. The n-th `reset` after seeding starts episodes ``n N ... (n + 1) N - 1``.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium's own class attribute
+        "render_modes": ["rgb_array"],
+        "render_fps": 25,
+        "autoreset_mode": AutoresetMode.DISABLED,
+    }
+
+    def __init__(
+        self, task: str, num_envs: int, dynamics: str | DynamicsSet = "train", seed: int = 0, threads: int = 2
+    ) -> None:
+        if task not in fetch.TASKS:
+            raise UserError(unknown("task", task, fetch.TASKS))
+        if num_envs < 1 or threads < 1:
+            raise UserError(f"num_envs and threads must be at least 1, got {num_envs} and {threads}")
+        self.fetch = fetch.TASKS[task]
+        self.dynamics = dynamics if isinstance(dynamics, DynamicsSet) else load_dynamics(dynamics)
+        self.privileged = privileged(self.fetch.has_object)
+        self.task = fetch.task_spec(self.fetch, self.privileged.names)
+        self.num_envs, self.render_mode = num_envs, "rgb_array"
+        self._initial = fetch.initial(self.fetch)
+        self._robots = [Robot(self.fetch, self._initial) for _ in range(num_envs)]
+        self._reference_std = reference_std(task)
+        self._exists = np.array([self.fetch.has_object or p.needs != "object" for p in PARAMETERS])
+        self._pool = ThreadPoolExecutor(threads - 1) if min(threads, num_envs) > 1 else None
+        self._blocks = np.array_split(np.arange(num_envs), min(threads, num_envs))
+        self._camera: Camera | None = None
+        self._seed, self._next_episode = int(seed), 0
+        self._time = fetch.HORIZON  # nothing can be stepped before the first reset
+        self._allocate()
+        self._make_spaces()
+
+    def _allocate(self) -> None:
+        n, horizon = self.num_envs, fetch.HORIZON
+        self._values = np.tile([p.nominal for p in PARAMETERS], (n, 1))
+        self._mu = np.zeros((n, len(self.privileged.names)))
+        self._goals = np.zeros((n, 3))
+        self._object_starts = np.zeros((n, 2))
+        self._readings = np.zeros((n, 2 * (horizon + 1), fetch.READING_SIZE))
+        self._commands = np.zeros((n, horizon + 1, 4))
+        self._sources = np.zeros((n, horizon + 1), np.int64)
+        self._observation_noise = np.zeros((n, horizon + 1, len(self._reference_std)))
+        self._action_noise = np.zeros((n, horizon, 4))
+        self._signals: list[Signals] = []
+
+    def _make_spaces(self) -> None:
+        sizes = self.task.sizes
+        widths = {
+            "observation": sizes["observation"],
+            "achieved_goal": sizes["goal"],
+            "desired_goal": sizes["goal"],
+            "dynamics": sizes["dynamics"],
+            "state": sizes["observation"],
+        }
+        boxes: dict[str, gymnasium.Space[Any]] = {
+            key: gymnasium.spaces.Box(-np.inf, np.inf, (width,), np.float64) for key, width in widths.items()
+        }
+        self.single_observation_space = gymnasium.spaces.Dict(boxes)
+        self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (sizes["action"],), np.float32)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Start the next N episodes; ``seed`` restarts the sequence of episodes at number 0.
+
+        Returns:
+            The observation (see ``observation_space``) and info with ``dynamics_values`` [N, P] in physical units and
+            ``is_success`` [N]: whether the goal is fulfilled before the first action.
+        """
+        if isinstance(seed, list):
+            raise ValueError("got a list of seeds; one seed gives all N episodes: reset(seed=0)")
+        if options:
+            raise ValueError(f"reset takes no options, got {options}; all N episodes start together")
+        if seed is not None:
+            self._seed, self._next_episode = int(seed), 0
+        self._signals = [self._draw(i, self._next_episode + i) for i in range(self.num_envs)]
+        self._next_episode += self.num_envs
+        self._mu = self.privileged.scale(self._values)
+        self._time = 0
+        self._on_threads(self._reset_robot)
+        success = fetch.is_success(self._achieved(), self._goals)
+        return self._observe(), {
+            "dynamics_values": self._values[:, self.privileged.indices],
+            "is_success": success,
+        }
+
+    def _draw(self, i: int, episode: int) -> Signals:
+        """Everything random about an episode of environment ``i``."""
+        task, dynamics, signal = (np.random.default_rng([self._seed, episode, stream]) for stream in range(3))
+        values = self.dynamics.sample(dynamics.random(len(PARAMETERS)))
+        self._values[i] = np.where(self._exists, values, NOMINAL_VALUES)
+        if self.fetch.has_object:
+            self._object_starts[i] = fetch.sample_start(self.fetch, self._initial, task)
+        height = float(self._values[i, INDEX["table_height"]])
+        self._goals[i] = fetch.sample_goal(self.fetch, self._initial, task, height)
+        signals = draw_signals(
+            self._values[i],
+            signal,
+            reference_std=self._reference_std,
+            horizon=fetch.HORIZON,
+            substeps=fetch.SUBSTEPS,
+            timestep=float(self._initial.model.opt.timestep),
+        )
+        self._sources[i] = signals.timetable.sources
+        self._observation_noise[i] = signals.observation_noise
+        self._action_noise[i] = signals.action_noise
+        return signals
+
+    def _reset_robot(self, i: int) -> None:
+        self._robots[i].reset(self._values[i], self._object_starts[i], self._readings[i, 0])
+
+    def step(self, actions: Any) -> tuple[dict[str, Array], Array, Bools, Bools, dict[str, Any]]:
+        """One control step of all N environments with ``actions`` [N, A], clipped to [-1, 1].
+
+        The step after ``task.horizon`` needs a `reset`. ``truncated`` is true in an episode's last step, ``terminated``
+        never. info has ``is_success`` [N].
+        """
+        if self._time >= fetch.HORIZON:
+            raise RuntimeError(f"the episodes are over ({fetch.HORIZON} steps) or were never begun: call reset() first")
+        self._commands[:, self._time] = self._scale(actions)
+        self._time += 1
+        self._on_threads(self._step_robot)
+        achieved = self._achieved()
+        reward = fetch.compute_reward(achieved, self._goals)
+        ended = np.full(self.num_envs, self._time == fetch.HORIZON)
+        info = {"is_success": fetch.is_success(achieved, self._goals)}
+        return self._observe(), reward, np.zeros(self.num_envs, np.bool_), ended, info
+
+    def _scale(self, actions: Any) -> Array:
+        """Displacements [N, 4] (in metres). Clipping and scaling keep a float32 action's precision, as
+        gymnasium-robotics does; noise and gain come after."""
+        actions = np.asarray(actions)
+        if actions.shape != (self.num_envs, 4) or not np.isfinite(actions).all():
+            shape = (self.num_envs, 4)
+            raise ValueError(f"actions must be finite and of shape {shape}, got shape {actions.shape}: {actions!r}")
+        clipped = np.clip(actions, np.float32(-1), np.float32(1))
+        clipped[:, :3] *= fetch.MAX_DISPLACEMENT
+        command: Array = clipped.astype(np.float64)
+        noise = self._action_noise[:, self._time]
+        command[:, :3] += noise[:, :3] * fetch.MAX_DISPLACEMENT
+        command[:, 3] += noise[:, 3]
+        command[:, :3] *= self._values[:, INDEX["action_gain"], None]
+        return command
+
+    def _step_robot(self, i: int) -> None:
+        segments = self._signals[i].timetable.steps[self._time - 1]
+        self._robots[i].step(segments, self._commands[i], self._readings[i], self._time)
+
+    def _on_threads(self, work: Callable[[int], None]) -> None:
+        """Do ``work(i)`` for every environment: one block of neighbours a thread, the first on this one."""
+
+        def block(indices: NDArray[np.int64]) -> None:
+            for i in indices.tolist():
+                work(i)
+
+        if self._pool is None:
+            return block(self._blocks[0])
+        futures = [self._pool.submit(block, indices) for indices in self._blocks[1:]]
+        block(self._blocks[0])
+        for future in futures:
+            future.result()
+
+    def _achieved(self) -> Array:
+        return fetch.achieved_goal(self.fetch, self._readings[:, self._time])
+
+    def _observe(self) -> dict[str, Array]:
+        t, envs = self._time, np.arange(self.num_envs)
+        state = fetch.observation(self.fetch, self._readings[:, t])
+        sources = self._sources[:, t]
+        seen = state if (sources == t).all() else fetch.observation(self.fetch, self._readings[envs, sources])
+        return {
+            "observation": seen + self._observation_noise[:, t],
+            "achieved_goal": self._achieved(),
+            "desired_goal": self._goals.copy(),
+            "dynamics": self._mu.copy(),
+            "state": state,
+        }
+
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any = None) -> Any:
+        """Sparse reward over the last axis, for numpy arrays and for torch tensors."""
+        return fetch.compute_reward(achieved_goal, desired_goal, info)
+
+    def render(self, index: int = 0) -> NDArray[np.uint8]:  # type: ignore[override]
+        """Picture ``[480, 480, 3]`` of one environment, its goal as a red ball. Does not disturb the simulation."""
+        if self._camera is None:
+            self._camera = Camera(self._initial.model)
+        robot = self._robots[index]
+        return self._camera.picture(robot.model, robot.data, self._goals[index])
+
+    def state_dict(self) -> State:
+        """Where the sequence of episodes stands; taken between episodes."""
+        return {"seed": self._seed, "next_episode": self._next_episode}
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue a sequence of episodes with the next `reset`."""
+        self._seed, self._next_episode = int(state["seed"]), int(state["next_episode"])
+        self._time = fetch.HORIZON
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the threads and the renderer (called by ``close``)."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        if self._camera is not None:
+            self._camera.close()
+
+
+NOMINAL_VALUES = NOMINAL.sample(np.zeros(len(PARAMETERS)))
+
+
+def make_vec(
+    task: str, num_envs: int, dynamics: str | DynamicsSet = "train", seed: int = 0, threads: int = 2
+) -> FetchVectorEnv:
+    """N environments of ``task`` (see `sim2real.envs.TASKS`) on ``threads`` threads.
+
+    Args:
+        task: for example ``FetchPush``.
+        num_envs: N; each takes about 9 MiB of memory.
+        dynamics: a set, the name of a packaged one (``nominal``, ``train``, ``unseen``), or the path of a YAML file.
+        seed: first seed of the sequence of episodes.
+        threads: at most as many as there are cores.
+
+    Raises:
+        UserError: unknown task or dynamics.
+    """
+    return FetchVectorEnv(task, num_envs, dynamics, seed, threads)

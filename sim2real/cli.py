@@ -1,0 +1,196 @@
+"""The command line: parsing and messages. What the commands do is put together in ``sim2real.commands``.
+
+Nothing heavy is imported before a command needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, UseAppendAction, arg
+
+from sim2real.errors import UserError, unknown
+
+DESCRIPTION = """Train robot-arm policies under randomised dynamics, measure how they transfer, export them.
+
+A first session:
+
+  sim2real list
+  sim2real train fetch_reach --run-dir runs/reach
+  sim2real evaluate runs/reach --dynamics nominal train unseen
+  sim2real export runs/reach --out bundle
+  sim2real run bundle --env sim2real/FetchReach-v0 --dynamics unseen
+  sim2real report runs/reach
+
+`sim2real COMMAND --help` explains a command."""
+EXTRAS = {
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
+    "envpool": "baselines",
+    "sb3_contrib": "baselines",
+    "stable_baselines3": "baselines",
+    "tensorboard": "track",
+    "imageio_ffmpeg": "video",
+}
+"""Module that is not installed with the core -> the extra that brings it."""
+PRESET = "(default: what the preset says)"
+
+
+def train(
+    config: Positional[Annotated[str, arg(metavar="PRESET_OR_YAML")]],
+    run_dir: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: runs/NAME_sSEED)")] = None,
+    seed: Annotated[int | None, arg(metavar="S", help_behavior_hint=PRESET)] = None,
+    total_samples: Annotated[int | None, arg(metavar="N", help_behavior_hint=PRESET)] = None,
+    device: Annotated[
+        Literal["cpu", "cuda", "auto"] | None, arg(metavar="cpu|cuda|auto", help_behavior_hint=PRESET)
+    ] = None,
+    set: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="KEY=VALUE ...")] = (),
+) -> int:
+    """Train a policy, or continue a run.
+
+    Called again with the same --run-dir, it goes on where the last checkpoint was taken. Ctrl-C saves and stops.
+    Only the budget (--total-samples, --set trainer.max_minutes=M) may change between the sessions of a run.
+
+    For instance:
+
+      sim2real train fetch_reach
+      sim2real train fetch_push_dr --run-dir runs/push --seed 1 --set agent.memory=gru env.num_envs=32
+      sim2real train my_experiment.yaml --total-samples 500000
+
+    Args:
+        config: Name of a preset (see `sim2real list`), or path of a YAML file with what differs from the defaults.
+        run_dir: Folder of the run.
+        seed: The same seed gives the same run, bit for bit.
+        total_samples: Budget in the algorithm's own unit (env steps); short for --set trainer.total_samples=N.
+        device: Where networks and replay live.
+        set: Change keys of the configuration; all of them are in the config.yaml of any run.
+    """
+    from sim2real import commands
+
+    overrides = [text for group in set for text in group]
+    return commands.train(config, run_dir, overrides, seed=seed, total_samples=total_samples, device=device)
+
+
+def evaluate(
+    source: Positional[Annotated[Path, arg(metavar="RUN_OR_BUNDLE")]],
+    dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
+    episodes: Annotated[int, arg(metavar="N")] = 200,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+    json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the table only)")] = None,
+) -> int:
+    """Measure a policy under sets of dynamics, side by side.
+
+    Episode k of a seed is the same one for every policy and, but for the dynamics, under every set. Success counts at
+    the last step, with its 95 % interval; the base rate is the share of episodes that are solved before they begin.
+
+    Args:
+        source: Folder of a run (its best policy is taken) or of an exported bundle.
+        dynamics: Packaged sets (see `sim2real list`) or paths of YAML files with one.
+        episodes: Episodes under each set.
+        seed: Which episodes.
+        json: Also write the rows to this file, with versions, commit and machine.
+    """
+    from sim2real import commands
+
+    return commands.evaluate(source, dynamics, episodes=episodes, seed=seed, json_file=json)
+
+
+def export(
+    run_dir: Positional[Annotated[Path, arg(metavar="RUN")]],
+    out: Annotated[Path, arg(metavar="DIR")],
+) -> int:
+    """Write a run's best policy as a bundle that runs without torch.
+
+    A bundle is one ONNX file with the normaliser and the action scale inside, its contract (names, units, order,
+    rates), and the proof that it acts as the policy it came from.
+
+    Args:
+        run_dir: Folder of the run.
+        out: Folder of the bundle; a bundle that is already there is replaced.
+    """
+    from sim2real import commands
+
+    return commands.export(run_dir, out)
+
+
+def run(
+    bundle: Positional[Annotated[Path, arg(metavar="BUNDLE")]],
+    env: Annotated[str, arg(metavar="ID")],
+    dynamics: Annotated[str, arg(metavar="NAME_OR_YAML")] = "nominal",
+    episodes: Annotated[int, arg(metavar="N")] = 10,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+) -> int:
+    """Run a bundle against a simulated robot, step by step as on a real one; needs numpy and onnxruntime, no torch.
+
+    Args:
+        bundle: Folder that `sim2real export` wrote.
+        env: The robot: an environment id such as sim2real/FetchReach-v0.
+        dynamics: Packaged set of dynamics, or path of a YAML file with one.
+        episodes: Episodes to run.
+        seed: Which episodes.
+    """
+    from sim2real import commands
+
+    return commands.run(bundle, env, dynamics, episodes=episodes, seed=seed)
+
+
+def list_() -> int:
+    """Show the presets, the tasks and the sets of dynamics."""
+    from sim2real import commands
+
+    return commands.list_all()
+
+
+def doctor() -> int:
+    """Say what is installed, what this machine can do, what is missing and how to get it."""
+    from sim2real.doctor import report
+
+    return report(EXTRAS)
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "export": export,
+    "run": run,
+    "list": list_,
+    "doctor": doctor,
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code: 0, 2 for a mistake of the user's, 130 when interrupted."""
+    argv = list(sys.argv[1:] if args is None else args)
+    try:
+        if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+            raise UserError(unknown("command", argv[0], COMMANDS))
+        code: int = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="sim2real", description=DESCRIPTION, args=argv)
+        return code
+    except UserError as error:
+        return _fail(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        extra = EXTRAS[error.name]
+        return _fail(f"this needs {error.name}, which is not installed: pip install 'sim2real[{extra}]'")
+    except BrokenPipeError:  # `sim2real list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _fail(f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _fail(message: str) -> int:
+    print(f"sim2real: error: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,233 @@
+"""What the commands do: the only place that puts configuration, environments, agents and the trainer together.
+
+Imports stay inside the functions: `list`, `run` and the evaluation of a bundle need no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sim2real.config import ConfigError, ExperimentConfig, load_experiment
+from sim2real.errors import UserError, unknown
+from sim2real.overlays import parse_override, presets, read_overlay
+from sim2real.types import GoalVectorEnv, Policy
+
+if TYPE_CHECKING:
+    from sim2real.trainer import Evaluate
+
+MAX_ENVS = 16
+"""Environments that an evaluation steps together; its result does not depend on it."""
+
+
+def train(source: str, run_dir: Path | None, overrides: Sequence[str], **options: Any) -> int:
+    """Train from a preset or file, or continue; ``options`` (None: not given) win over ``overrides``."""
+    config = resolve(source, overrides, **options)
+    folder = run_dir or Path("runs") / f"{Path(source).stem}_s{config.seed}"
+
+    import torch
+
+    from sim2real.agents import AGENTS
+    from sim2real.runs import check_run, open_run
+    from sim2real.trainer import Trainer
+
+    # Before the environments are made: a wrong folder should be known at once.
+    check_run(folder, config)
+    device = choose_device(config.device)
+    torch.set_num_threads(config.threads)
+    env, evaluate_fn = _training_env(config), _evaluation(config)
+    algorithm = AGENTS[config.algorithm].build(config.agent, env, seed=config.seed, device=device)
+    run = open_run(folder, config, env.task, ["sim2real", *sys.argv[1:]], device)
+    print(f"training {config.algorithm} on {config.env.task} ({config.env.dynamics} dynamics), {device}, into {folder}")
+    outcome = Trainer(config.trainer, algorithm, evaluate_fn, run, folder).run()
+    if outcome.reason == "signal":
+        print(f"to continue: {_continue_command(source, folder)}")
+        return 128 + outcome.signal
+    return 0
+
+
+def resolve(source: str, overrides: Sequence[str], **options: Any) -> ExperimentConfig:
+    """The configuration of a preset or file with ``key=value`` texts and options laid over it."""
+    layers = [parse_override(text) for text in overrides]
+    total_samples = options.pop("total_samples", None)
+    if total_samples is not None:
+        layers.append({"trainer": {"total_samples": total_samples}})
+    layers.append({key: value for key, value in options.items() if value is not None})
+    return load_experiment(read_overlay(source), layers, _agent_config)
+
+
+def choose_device(device: Literal["cpu", "cuda", "auto"]) -> Literal["cpu", "cuda"]:
+    """Where to compute. Raises ``ConfigError`` if cuda is asked for and torch sees none."""
+    import torch
+
+    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise ConfigError(f"--device cuda: torch {torch.__version__} sees no CUDA device; use cpu or auto")
+    return "cuda"
+
+
+def evaluate(source: Path, dynamics: Sequence[str], *, episodes: int, seed: int, json_file: Path | None = None) -> int:
+    """Score the policy of a run or a bundle under each set of dynamics; print a table, and write rows if asked."""
+    from sim2real.envs import load_dynamics
+    from sim2real.evaluate import evaluate as score
+    from sim2real.evaluate import format_table
+
+    _check_count("--episodes", episodes)
+    _check_writable(json_file)
+    for name in dynamics:
+        load_dynamics(name)  # a wrong name should be known before the first set is evaluated
+    policy, task = open_policy(source)
+    evaluations = {}
+    for name in dynamics:
+        env = _make_env(task, name, episodes)
+        evaluations[name] = score(policy, env, episodes=episodes, seed=seed)
+        env.close()
+    print(format_table(evaluations))
+    if json_file is not None:
+        rows = [row for name, evaluation in evaluations.items() for row in evaluation.rows(name)]
+        _write_rows(json_file, rows, source=str(source), seed=seed, episodes=episodes)
+    return 0
+
+
+def export(run_dir: Path, out: Path) -> int:
+    """Write a run's best policy as a bundle, proved on episodes of the dynamics it was trained on."""
+    from sim2real.envs import load_dynamics
+    from sim2real.export import export as write
+    from sim2real.runs import read_config
+
+    trained = read_config(run_dir).env
+    env = _make_env(trained.task, trained.dynamics, episodes=2)
+    folder = write(run_dir, out, env=env, dynamics=load_dynamics(trained.dynamics).to_dict())
+    print(f"exported to {folder}; try it: sim2real run {folder} --env {_id_of(trained.task)}")
+    return 0
+
+
+def run(bundle: Path, env_id: str, dynamics: str, *, episodes: int, seed: int) -> int:
+    """Run a bundle in an environment, without torch."""
+    from sim2real.deploy import load_bundle, run_in_env
+
+    _check_count("--episodes", episodes)
+    opened = load_bundle(bundle)
+    env = _make_env(_task_of(env_id), dynamics, episodes=1)
+    run_in_env(opened, env, episodes=episodes, seed=seed)
+    return 0
+
+
+def list_all() -> int:
+    """Print what can be named on the command line."""
+    from sim2real.envs import TASKS
+    from sim2real.envs.dynamics_sets import packaged
+
+    print("presets, for `sim2real train NAME`:")
+    found = presets()
+    width = max(map(len, [*found, *TASKS]))
+    for name, description in found.items():
+        print(f"  {name:<{width}}  {description}".rstrip())
+    print("tasks, for env.task and as ids for `sim2real run --env` and gymnasium.make:")
+    for name in TASKS:
+        print(f"  {name:<{width}}  {_id_of(name)}")
+    print("dynamics, for env.dynamics and --dynamics (or the path of a YAML file):")
+    print("  " + ", ".join(packaged()))
+    return 0
+
+
+def open_policy(source: Path) -> tuple[Policy, str]:
+    """The policy in a run directory (the best one) or a bundle, and the name of its task."""
+    if not source.is_dir():
+        raise UserError(f"there is no folder {str(source)!r}; give a run directory or an exported bundle")
+    if (source / "config.yaml").exists():
+        from sim2real.runs import load_policy
+
+        module, meta = load_policy(source)
+        policy: Any = module
+        return policy, meta["task"]["name"]
+    from sim2real.deploy import BundlePolicy, load_bundle
+
+    bundle = load_bundle(source)
+    return BundlePolicy(bundle), bundle.contract.task
+
+
+def _agent_config(algorithm: str) -> type:
+    from sim2real.agents import AGENTS
+
+    if algorithm not in AGENTS:
+        raise ConfigError(unknown("algorithm", algorithm, AGENTS))
+    return AGENTS[algorithm].config
+
+
+def _training_env(config: ExperimentConfig) -> GoalVectorEnv:
+    from sim2real.envs import make_vec
+    from sim2real.seeding import component_seed
+
+    e = config.env
+    return make_vec(e.task, e.num_envs, e.dynamics, seed=component_seed(config.seed, "training"), threads=e.threads)
+
+
+def _evaluation(config: ExperimentConfig) -> Evaluate:
+    """Scores a policy on the same episodes every time, in environments that training never touches."""
+    from sim2real.envs import load_dynamics
+    from sim2real.evaluate import evaluate as score
+    from sim2real.seeding import component_seed
+
+    dynamics = config.trainer.eval_dynamics or config.env.dynamics
+    load_dynamics(dynamics)
+    seed, episodes = component_seed(config.seed, "evaluation"), config.trainer.eval_episodes
+    envs: list[GoalVectorEnv] = []
+
+    def scores(policy: Policy) -> Mapping[str, float]:
+        if not envs:  # made on first use: a short trial may never need them
+            envs.append(_make_env(config.env.task, dynamics, episodes, threads=config.env.threads))
+        return score(policy, envs[0], episodes=episodes, seed=seed).scalars()
+
+    return scores
+
+
+def _make_env(task: str, dynamics: str, episodes: int, threads: int | None = None) -> GoalVectorEnv:
+    from sim2real.envs import make_vec
+
+    return make_vec(task, min(episodes, MAX_ENVS), dynamics, threads=threads or os.cpu_count() or 1)
+
+
+def _id_of(task: str) -> str:
+    return f"sim2real/{task}-v0"
+
+
+def _task_of(env_id: str) -> str:
+    """``sim2real/FetchPush-v0`` or ``FetchPush`` -> ``FetchPush``."""
+    from sim2real.envs import TASKS
+
+    names = {known: name for name in TASKS for known in (name, _id_of(name))}
+    if env_id not in names:
+        raise UserError(unknown("environment", env_id, map(_id_of, TASKS)))
+    return names[env_id]
+
+
+def _continue_command(source: str, folder: Path) -> str:
+    given = sys.argv[1:]
+    command = ["sim2real", *given] if given[:2] == ["train", source] else ["sim2real", "train", source]
+    return shlex.join(command if "--run-dir" in command else [*command, "--run-dir", str(folder)])
+
+
+def _check_count(option: str, value: int) -> None:
+    if value < 1:
+        raise UserError(f"{option} has to be at least 1, got {value}")
+
+
+def _check_writable(file: Path | None) -> None:
+    """Raise before the work whose result could not be written."""
+    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        raise UserError(f"can't write {file}: it has to be a file in a folder that exists")
+
+
+def _write_rows(file: Path, rows: list[dict[str, Any]], **what: Any) -> None:
+    from sim2real.provenance import provenance
+
+    command = shlex.join(["sim2real", *sys.argv[1:]])
+    content = {"command": command, **what, **provenance(), "rows": rows}
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,23 @@
+"""Run an exported policy: standard library, numpy and onnxruntime, nothing of the training side.
+
+runner = BundleRunner("bundle")
+runner.reset()
+action = runner.step({"grip_x": 1.34, ...})   # raw readings in, physical action out
+"""
+
+from sim2real.deploy.bundle import Bundle, is_bundle, load_bundle
+from sim2real.deploy.contract import BundleError, Contract
+from sim2real.deploy.runner import BundleRunner, ObservationError
+from sim2real.deploy.simulate import BundlePolicy, run_in_env
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "BundlePolicy",
+    "BundleRunner",
+    "Contract",
+    "ObservationError",
+    "is_bundle",
+    "load_bundle",
+    "run_in_env",
+]

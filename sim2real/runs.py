@@ -1,0 +1,172 @@
+"""The run directory: what made a run, how far it came, and its policies.
+
+``config.yaml`` (resolved configuration), ``run.json`` (command, versions, commit, machine, time), ``metrics.jsonl``,
+``checkpoint/`` (to continue), ``policy/`` (best by evaluation) and ``policy_last/``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from sim2real.checkpoint import CheckpointError, complete_directory, save_policy
+from sim2real.config import ConfigError, ExperimentConfig, build, changed_keys, to_dict
+from sim2real.errors import UserError, unknown
+from sim2real.overlays import dump_yaml, read_yaml
+from sim2real.provenance import provenance
+from sim2real.types import Element, Policy, TaskSpec
+
+BUDGET = ("trainer.total_samples", "trainer.max_minutes")
+"""What may differ between the sessions of one run: how long it is."""
+
+
+class RunError(UserError):
+    """A folder that is no run directory, or one that belongs to another run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory that is being written to."""
+
+    folder: Path
+    config: ExperimentConfig
+    task: TaskSpec
+
+    def save_policy(self, name: str, policy: Policy, samples: int, scores: Mapping[str, float]) -> None:
+        """Snapshot ``policy`` as ``folder/name``; see ``trainer.RunFiles``. Raises ``TypeError`` if it is no module."""
+        if not isinstance(policy, nn.Module):
+            raise TypeError(f"only policies that are torch modules can be saved, got {type(policy).__name__}")
+        meta = {
+            "algorithm": self.config.algorithm,
+            "agent": to_dict(self.config.agent),
+            "task": task_spec_to_dict(self.task),
+            "env": to_dict(self.config.env),
+            "seed": self.config.seed,
+            "samples": samples,
+            "eval": dict(scores),
+        }
+        save_policy(self.folder / name, policy, meta)
+
+    def record(self, samples: int, seconds: float) -> None:
+        """Note in ``run.json`` how far the run has come; see ``trainer.RunFiles``."""
+        path = self.folder / "run.json"
+        _write_json(path, {**_read_json(path), "samples": samples, "seconds": round(seconds, 3)})
+
+
+def open_run(folder: Path, config: ExperimentConfig, task: TaskSpec, command: Sequence[str], device: str) -> Run:
+    """Start a run in ``folder``, or continue the one that is there. ``device`` is where it really computes.
+
+    Raises ``RunError``, with nothing written, where ``folder`` holds another run or something else.
+    """
+    check_run(folder, config)
+    session = {"command": shlex.join(command), "started": _now(), "device": device, **provenance()}
+    path = folder / "run.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    # First, because it is what marks a folder as a run: a kill before the next line must leave one that can go on.
+    _write_text(folder / "config.yaml", dump_yaml(to_dict(config)))
+    if path.exists():
+        run = _read_json(path)
+        resumed = [*run.get("resumed", []), {**session, "at_samples": run["samples"]}]
+        _write_json(path, {**run, "resumed": resumed})
+    else:
+        _write_json(path, {**session, "samples": 0, "seconds": 0.0})
+    return Run(folder, config, task)
+
+
+def check_run(folder: Path, config: ExperimentConfig) -> None:
+    """Raise ``RunError`` unless ``folder`` is new, empty, or a run of this configuration (its budget may differ)."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"--run-dir {folder} is a file; give a folder")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / "config.yaml").exists():
+        raise RunError(f"--run-dir {folder} has files in it and is not a run directory; give a new or an empty folder")
+    changed = changed_keys(read_yaml(folder / "config.yaml"), to_dict(config))
+    different = [f"{key}: {old!r} there, {new!r} now" for key, (old, new) in changed.items() if key not in BUDGET]
+    if different:
+        raise RunError(
+            f"--run-dir {folder} holds a run of another configuration ({'; '.join(different)}). Give the same one to "
+            f"continue it (only {' and '.join(BUDGET)} may change), or another --run-dir to start anew"
+        )
+
+
+def read_config(run_dir: Path) -> ExperimentConfig:
+    """The configuration of a run; its ``agent`` stays a mapping. Raises ``RunError`` where there is no run."""
+    if not (run_dir / "config.yaml").is_file():
+        raise RunError(f"{run_dir} is not a run directory; give a folder that `sim2real train --run-dir` made")
+    return build(ExperimentConfig, read_yaml(run_dir / "config.yaml"))
+
+
+def load_policy(run_dir: str | Path, which: Literal["best", "last"] = "best") -> tuple[nn.Module, dict[str, Any]]:
+    """The policy of a run on the CPU, in evaluation mode, and the content of its ``policy.json``.
+
+    ``best`` is the one with the highest success while training. Raises ``RunError`` where ``run_dir`` is no run
+    directory, ``CheckpointError`` where its files are damaged or of another version.
+    """
+    folder = complete_directory(Path(run_dir) / {"best": "policy", "last": "policy_last"}[which])
+    if folder is None:
+        raise RunError(f"{run_dir} has no trained policy in it; give a folder that `sim2real train --run-dir` made")
+    meta = _read_json(folder / "policy.json")
+    try:
+        policy = _build_policy(meta)
+        policy.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ConfigError) as error:
+        raise CheckpointError(f"{folder} is damaged, or from another version of sim2real: {error}") from error
+    return policy.eval(), meta
+
+
+def _build_policy(meta: Mapping[str, Any]) -> nn.Module:
+    from sim2real.agents import AGENTS
+
+    if meta["algorithm"] not in AGENTS:
+        raise ConfigError(unknown("algorithm", meta["algorithm"], AGENTS))
+    entry = AGENTS[meta["algorithm"]]
+    return entry.build_policy(build(entry.config, meta["agent"], "agent"), task_spec_from_dict(meta["task"]))
+
+
+def task_spec_to_dict(task: TaskSpec) -> dict[str, Any]:
+    """The task as JSON-ready data; ``task_spec_from_dict`` reads it back equal."""
+    return {**to_dict(task), "extra": dict(task.extra)}
+
+
+def task_spec_from_dict(data: Mapping[str, Any]) -> TaskSpec:
+    """Inverse of ``task_spec_to_dict``. Raises ``TypeError`` or ``KeyError`` for anything else."""
+    elements = {name: tuple(Element(**e) for e in data[name]) for name in ("observation", "goal", "action")}
+    numbers = {name: tuple(data[name]) for name in ("action_scale", "dynamics_names")}
+    return dataclasses.replace(TaskSpec(**{**data, **elements, **numbers}), extra=dict(data["extra"]))
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is missing or damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is damaged: expected an object, got {type(content).__name__}")
+    return content
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    _write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a kill leaves the old or the new one."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)

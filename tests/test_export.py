@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from sim2real import export as export_module
+from sim2real.agents.rdpg import RDPGConfig, RDPGPolicy
+from sim2real.bundle_documents import build_contract
+from sim2real.collect import rollout
+from sim2real.deploy import BundlePolicy, BundleRunner, load_bundle
+from sim2real.export import FILES, ExportError, export, write_bundle
+from sim2real.types import TaskSpec
+from tests.toys import PointReach, toy_task
+
+META = {"algorithm": "rdpg", "env": {"task": "Toy"}, "samples": 7, "eval": {"success": 0.5}}
+# Four different sizes and scales, so that no mix-up of order or unit goes unnoticed; 13 episodes make 100 steps.
+TASK = dataclasses.replace(
+    toy_task(horizon=8, observation=5, goal=3, action=4, dynamics=2), action_scale=(0.05, 0.1, 0.5, 1.0)
+)
+MEMORIES = ("lstm", "gru", "history", "none")
+
+
+def make_policy(memory: Any, task: TaskSpec = TASK) -> RDPGPolicy:
+    """An untrained policy with a normaliser that has seen something."""
+    torch.manual_seed(3)
+    policy = RDPGPolicy(RDPGConfig(memory=memory, memory_units=16, hidden=(24, 24), history=3), task)
+    policy.normalize_obs.update(3 + 2 * torch.randn(50, task.sizes["observation"]))
+    policy.normalize_goal.update(-1 + 0.5 * torch.randn(50, task.sizes["goal"]))
+    return policy.eval()
+
+
+@pytest.fixture(scope="module", params=MEMORIES)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[RDPGPolicy, Path, float]:
+    """A policy, its bundle, and the difference that the proof found."""
+    policy, folder = make_policy(request.param), tmp_path_factory.mktemp(request.param)
+    return policy, folder, write_bundle(folder, policy, META, trained={"commit": "abc"})
+
+
+def test_bundle_is_complete_and_proved(case: tuple[RDPGPolicy, Path, float]) -> None:
+    _, folder, difference = case
+    assert sorted(file.name for file in folder.iterdir()) == sorted(FILES)
+    assert difference <= 1e-5
+
+
+def test_parity_over_whole_episodes_with_a_reset(case: tuple[RDPGPolicy, Path, float]) -> None:
+    """The deployment path against ``policy.act`` in closed loop: own memory, own previous action, three episodes."""
+    policy, folder, _ = case
+    runner, rng, scale = BundleRunner(folder), np.random.default_rng(5), np.array(TASK.action_scale)
+    moved = 0.0
+    for _ in range(3):
+        runner.reset()
+        state, previous, goal = policy.initial_state(1), np.zeros((1, 4), np.float32), rng.normal(size=3)
+        for _ in range(TASK.horizon):
+            observation = rng.normal(3, 2, 5)
+            obs: dict[str, Any] = {
+                "observation": observation[None],
+                "desired_goal": goal[None],
+                "previous_action": previous,
+            }
+            previous, state = policy.act(obs, state, deterministic=True)
+            action = runner.step(np.concatenate([observation, goal]))
+            np.testing.assert_allclose(action / scale, previous[0], atol=1e-5)
+            for mine, theirs in zip(runner.state, state, strict=True):
+                np.testing.assert_allclose(mine, theirs.numpy(), atol=1e-5)
+            moved += float(np.abs(previous).sum())
+    assert moved > 1  # a policy that does nothing would be in parity with anything
+
+
+def test_bundle_policy_equals_policy_in_a_rollout(case: tuple[RDPGPolicy, Path, float], tmp_path: Path) -> None:
+    _, folder, _ = case
+    memory = folder.name.rstrip("0123456789")
+    env = PointReach(3, hidden_sign=True)
+    env.task = dataclasses.replace(env.task, action_scale=(0.3,))
+    policy = make_policy(memory, env.task)
+    write_bundle(tmp_path, policy, META, env=env)
+    exported = rollout(env, BundlePolicy(load_bundle(tmp_path)), deterministic=True, seed=1)
+    expected = rollout(env, policy, deterministic=True, seed=1)
+    np.testing.assert_allclose(exported.action, expected.action, atol=1e-5)
+    np.testing.assert_array_equal(exported.success, expected.success)
+
+
+def test_golden_rollout_has_100_steps_and_crosses_resets(case: tuple[RDPGPolicy, Path, float]) -> None:
+    policy, folder, _ = case
+    golden = np.load(folder / "parity.npz", allow_pickle=False)
+    assert golden["readings"].shape == (100, 8)
+    assert golden["actions"].shape == (100, 4)
+    # 13 episodes of 8 steps make 104; the record ends in the thirteenth.
+    assert np.flatnonzero(golden["step"] == 0).tolist() == list(range(0, 100, 8))
+    assert set(golden.files) == {"readings", "step", "actions", *policy.export_state_names()}
+    assert BundleRunner(folder).self_test() <= 1e-5
+
+
+def test_long_episodes_cross_a_reset_too(tmp_path: Path) -> None:
+    task = toy_task(horizon=120, observation=2, goal=1, action=1, dynamics=1)
+    write_bundle(tmp_path, make_policy("gru", task), META)
+    step = np.load(tmp_path / "parity.npz", allow_pickle=False)["step"]
+    assert step.tolist() == [*range(50), *range(50)]
+
+
+def test_graph_has_the_agreed_names_and_shapes() -> None:
+    lstm = onnx.load_from_string(export_module._onnx_bytes(make_policy("lstm"), _contract("lstm")))
+
+    def shapes(values: Any) -> dict[str, list[int]]:
+        return {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in values}
+
+    assert shapes(lstm.graph.input) == {"obs": [1, 12], "h_in": [1, 1, 16], "c_in": [1, 1, 16]}
+    assert shapes(lstm.graph.output) == {"actions": [1, 4], "h_out": [1, 1, 16], "c_out": [1, 1, 16]}
+    assert [opset.version for opset in lstm.opset_import] == [18]
+    assert not [tensor for tensor in lstm.graph.initializer if tensor.data_location == onnx.TensorProto.EXTERNAL]
+
+
+def _contract(memory: Any) -> dict[str, Any]:
+    policy = make_policy(memory)
+    states = zip(policy.export_state_names(), policy.zero_state_tensors(1), strict=True)
+    return build_contract(TASK, {n: tuple(t.shape) for n, t in states}, META, {})
+
+
+def test_contract_in_file_and_metadata_agree(case: tuple[RDPGPolicy, Path, float]) -> None:
+    _, folder, _ = case
+    document = json.loads((folder / "contract.json").read_text())
+    metadata = {entry.key: entry.value for entry in onnx.load(folder / "policy.onnx").metadata_props}
+    assert {**json.loads(metadata["contract"]), "sha256": document["sha256"]} == document
+    assert json.loads(metadata["action_scale"]) == [0.05, 0.1, 0.5, 1.0]
+    assert [term["name"] for term in document["obs"]] == ["observation", "desired_goal", "previous_action"]
+    assert document["obs"][1]["elements"][2] == {"name": "goal_2", "unit": "m", "kind": "", "frame": ""}
+    assert document["trained"]["samples"] == 7
+    assert document["trained"]["commit"] == "abc"
+
+
+def test_layout_names_the_feedback_edges(case: tuple[RDPGPolicy, Path, float]) -> None:
+    policy, folder, _ = case
+    layout = yaml.safe_load((folder / "policy.yaml").read_text())
+    names = policy.export_state_names()
+    assert layout["pipeline"]["feedback_flow"] == {f"policy/{name}_out": [f"policy/{name}_in"] for name in names}
+    obs = layout["models"]["policy"]["inputs"][0]
+    assert obs["shape"] == [1, 12]
+    assert obs["element_names"][5:8] == ["goal_0", "goal_1", "goal_2"]
+    card = (folder / "README.md").read_text()
+    assert "`obs_4`" in card and "±0.05" in card and "0.500" in card
+
+
+def test_weights_rebuild_the_policy(case: tuple[RDPGPolicy, Path, float]) -> None:
+    policy, folder, _ = case
+    weights = load_file(folder / "model.safetensors")
+    assert weights.keys() == policy.state_dict().keys()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in policy.state_dict().items())
+    assert json.loads((folder / "config.json").read_text()) == META
+
+
+def test_exporting_leaves_the_policy_as_it_was() -> None:
+    policy = make_policy("lstm")
+    inputs = torch.ones(2, 5), torch.ones(2, 3), torch.ones(2, 4), policy.zero_state_tensors(2)
+    before = policy.step(*inputs)[0]
+    export_module._onnx_bytes(policy, _contract("lstm"))
+    assert torch.equal(policy.step(*inputs)[0], before)
+
+
+def test_exporting_prints_nothing(capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:
+    export_module._onnx_bytes(make_policy("none"), _contract("none"))
+    assert capfd.readouterr() == ("", "")
+    assert not recwarn.list
+
+
+class Drifting(nn.Module):
+    """Answers a little more every time it is asked in torch, as no exported graph can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = toy_task(horizon=4, observation=2, goal=2, action=2, dynamics=1)
+        self.weight = nn.Parameter(torch.ones(()))
+        self.calls = 0
+
+    def export_state_names(self) -> tuple[str, ...]:
+        return ()
+
+    def zero_state_tensors(self, n: int) -> tuple[Tensor, ...]:
+        return ()
+
+    def step(
+        self, observation: Tensor, desired_goal: Tensor, previous_action: Tensor, state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if not torch.compiler.is_compiling():
+            self.calls += 1
+        return torch.tanh(self.weight * observation * 1e-3 + self.calls * 1e-4), ()
+
+
+@pytest.fixture
+def drifting_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_module, "load_policy", lambda run_dir: (Drifting(), META))
+
+
+def test_a_policy_that_differs_is_refused_and_nothing_is_written(drifting_run: None, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"differs from the trained one by .*e-0[34].*nothing was written"):
+        export(tmp_path / "run", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_no_bundle_are_not_replaced(drifting_run: None, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ExportError, match=r"holds other things than a bundle \(thesis.tex\)"):
+        export(tmp_path / "run", tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_export_of_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text(json.dumps({"versions": {"torch": "2"}, "commit": "f00", "command": "secret"}))
+    monkeypatch.setattr(export_module, "load_policy", lambda run_dir: (make_policy("none"), META))
+    for _ in range(2):  # the second export replaces the first one
+        out = export(run, tmp_path / "a" / "out", dynamics={"base": "nominal"})
+    trained = load_bundle(out).contract.trained
+    assert trained["versions"] == {"torch": "2"}
+    assert trained["dynamics"] == {"base": "nominal"}
+    assert "secret" not in (out / "contract.json").read_text()
