@@ -59,5 +59,6 @@ def actor_loss(q: Tensor, action: Tensor, mask: Tensor, *, action_l2: float) -> 
 @torch.no_grad()
 def polyak_(target: torch.nn.Module, source: torch.nn.Module, *, tau: float) -> None:
     """``target <- (1 - tau) target + tau source`` over parameters, in place."""
-    targets, sources = list(target.parameters()), list(source.parameters())
+    targets: list[Tensor] = list(target.parameters())
+    sources: list[Tensor] = list(source.parameters())
     torch._foreach_lerp_(targets, sources, tau)

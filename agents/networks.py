@@ -23,6 +23,8 @@ class Normalizer(nn.Module):
     mean: Tensor
     std: Tensor
     count: Tensor
+    _sum: Tensor
+    _sum_sq: Tensor
 
     def __init__(self, size: int, *, clip: float = 5.0, min_std: float = 1e-2) -> None:
         super().__init__()
@@ -84,10 +86,12 @@ class RecurrentMemory(nn.Module):
 class HistoryMemory(nn.Module):
     """The ``length`` latest inputs (s_t, a_{t-1}) side by side, zeros before the start: Peng's "FF + Hist"."""
 
+    _zero: Tensor
+
     def __init__(self, inputs: int, length: int) -> None:
         super().__init__()
         self.inputs, self.length, self.output_size = inputs, length, inputs * length
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_zero", torch.zeros(()), persistent=False)  # knows the device
 
     def initial_state(self, n: int) -> MemoryState:
         return (self._zero.new_zeros((1, n, self.output_size)),)

@@ -1,7 +1,7 @@
 """One simulated robot: writing dynamics into its own MuJoCo model, starting an episode, following a timetable.
 
-The sequence of MuJoCo calls is that of gymnasium-robotics' ``MujocoFetchEnv.step``, so with nominal timing the
-trajectory is the same to the last bit.
+The sequence of MuJoCo calls is that of gymnasium-robotics' ``MujocoFetchEnv.step`` (but for `Robot._refresh`), so with
+nominal timing the trajectory is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Robot:
                 self._read_between(readings[len(readings) // 2 + segment.frame])
         if self.task.block_gripper:
             self._finger_pos[:] = 0.0
-            mujoco.mj_forward(model, data)
+            self._refresh()
         self._read(readings[end])
 
     def _command(self, command: Array) -> None:
@@ -204,10 +204,15 @@ class Robot:
             reading[fetch.OBJECT_VEL] = linear @ qvel
             reading[fetch.OBJECT_SPIN] = self._angular @ qvel
 
-    def _read_between(self, reading: Array) -> None:
-        """Read in the middle of a control step; unlike `_read` it has to bring positions up to date first."""
+    def _refresh(self) -> None:
+        """Poses and Jacobians of the present joint positions. gymnasium-robotics calls ``mj_forward``, twelve times as
+        long: the rest of it is done again by the next ``mj_step``, and it leaves the warm start alone."""
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
+
+    def _read_between(self, reading: Array) -> None:
+        """Read in the middle of a control step; unlike `_read` it has to bring positions up to date first."""
+        self._refresh()
         self._read(reading)
         if self.task.block_gripper:
             reading[fetch.FINGER_POS] = 0.0

@@ -7,6 +7,7 @@ workload and as a proof that the tasks can be solved.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def scripted(task: str, obs: Mapping[str, Array]) -> Array:
+def scripted(task: str, obs: Mapping[str, NDArray[Any]]) -> Array:
     """Actions ``[N, 4]`` for the observation of N environments of ``task``; Slide is pushed, which rarely suffices."""
     grip, goal = obs["observation"][:, :3], obs["desired_goal"]
     close = -np.ones((len(grip), 1))

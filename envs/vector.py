@@ -24,7 +24,7 @@ from sim2real.envs.reference import reference_std
 from sim2real.envs.render import Camera
 from sim2real.envs.signals import Signals, draw_signals
 from sim2real.errors import UserError, unknown
-from sim2real.types import State
+from sim2real.types import FloatArray, State
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -63,8 +63,8 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         self._robots = [Robot(self.fetch, self._initial) for _ in range(num_envs)]
         self._reference_std = reference_std(task)
         self._exists = np.array([self.fetch.has_object or p.needs != "object" for p in PARAMETERS])
-        self._pool = ThreadPoolExecutor(threads - 1) if min(threads, num_envs) > 1 else None
-        self._blocks = np.array_split(np.arange(num_envs), min(threads, num_envs))
+        self._helpers = min(threads, num_envs) - 1
+        self._pool = ThreadPoolExecutor(self._helpers) if self._helpers else None
         self._camera: Camera | None = None
         self._seed, self._next_episode = int(seed), 0
         self._time = fetch.HORIZON  # nothing can be stepped before the first reset
@@ -103,7 +103,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Array], dict[str, Any]]:
+    ) -> tuple[dict[str, FloatArray], dict[str, Any]]:
         """Start the next N episodes; ``seed`` restarts the sequence of episodes at number 0.
 
         Returns:
@@ -152,7 +152,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
     def _reset_robot(self, i: int) -> None:
         self._robots[i].reset(self._values[i], self._object_starts[i], self._readings[i, 0])
 
-    def step(self, actions: Any) -> tuple[dict[str, Array], Array, Bools, Bools, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[dict[str, FloatArray], FloatArray, Bools, Bools, dict[str, Any]]:
         """One control step of all N environments with ``actions`` [N, A], clipped to [-1, 1].
 
         The step after ``task.horizon`` needs a `reset`. ``truncated`` is true in an episode's last step, ``terminated``
@@ -190,23 +190,23 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         self._robots[i].step(segments, self._commands[i], self._readings[i], self._time)
 
     def _on_threads(self, work: Callable[[int], None]) -> None:
-        """Do ``work(i)`` for every environment: one block of neighbours a thread, the first on this one."""
+        """Do ``work(i)`` for every environment. Each thread, this one among them, takes the next that is left: steps
+        with contacts take longer, so fixed blocks would wait for each other."""
+        remaining = iter(range(self.num_envs))  # one iterator for all threads: its next() is atomic under the lock
 
-        def block(indices: NDArray[np.int64]) -> None:
-            for i in indices.tolist():
+        def take() -> None:
+            for i in remaining:
                 work(i)
 
-        if self._pool is None:
-            return block(self._blocks[0])
-        futures = [self._pool.submit(block, indices) for indices in self._blocks[1:]]
-        block(self._blocks[0])
+        futures = [self._pool.submit(take) for _ in range(self._helpers)] if self._pool else []
+        take()
         for future in futures:
             future.result()
 
     def _achieved(self) -> Array:
         return fetch.achieved_goal(self.fetch, self._readings[:, self._time])
 
-    def _observe(self) -> dict[str, Array]:
+    def _observe(self) -> dict[str, FloatArray]:
         t, envs = self._time, np.arange(self.num_envs)
         state = fetch.observation(self.fetch, self._readings[:, t])
         sources = self._sources[:, t]

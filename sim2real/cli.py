@@ -140,6 +140,25 @@ def run(
     return commands.run(bundle, env, dynamics, episodes=episodes, seed=seed)
 
 
+def report(
+    run_dir: Positional[Annotated[Path, arg(metavar="RUN")]],
+    dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
+    episodes: Annotated[int, arg(metavar="N")] = 200,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+) -> int:
+    """Write RUN/report.html: how the policy learned, how it transfers, and what made it, in one file.
+
+    Args:
+        run_dir: Folder of the run.
+        dynamics: What it is evaluated under, as in `sim2real evaluate`.
+        episodes: Episodes under each set.
+        seed: Which episodes.
+    """
+    from sim2real import commands
+
+    return commands.report(run_dir, dynamics, episodes=episodes, seed=seed)
+
+
 def list_() -> int:
     """Show the presets, the tasks and the sets of dynamics."""
     from sim2real import commands
@@ -159,6 +178,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "export": export,
     "run": run,
+    "report": report,
     "list": list_,
     "doctor": doctor,
 }

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from sim2real.types import Episodes, FloatArray, GoalVectorEnv, Policy
+from sim2real.types import Episodes, FloatArray, GoalVectorEnv, Obs, Policy
 
 
 def rollout(env: GoalVectorEnv, policy: Policy, *, deterministic: bool, seed: int | None = None) -> Episodes:
@@ -50,6 +48,6 @@ def rollout(env: GoalVectorEnv, policy: Policy, *, deterministic: bool, seed: in
     )
 
 
-def _stack(frames: list[dict[str, Any]], key: str) -> FloatArray:
+def _stack(frames: list[Obs], key: str) -> FloatArray:
     """``T+1`` times [N, D] -> [N, T+1, D] in float32."""
     return np.stack([np.asarray(frame[key], np.float32) for frame in frames], 1)

@@ -19,6 +19,7 @@ from sim2real.overlays import parse_override, presets, read_overlay
 from sim2real.types import GoalVectorEnv, Policy
 
 if TYPE_CHECKING:
+    from sim2real.evaluate import Evaluation
     from sim2real.trainer import Evaluate
 
 MAX_ENVS = 16
@@ -74,24 +75,23 @@ def choose_device(device: Literal["cpu", "cuda", "auto"]) -> Literal["cpu", "cud
 
 def evaluate(source: Path, dynamics: Sequence[str], *, episodes: int, seed: int, json_file: Path | None = None) -> int:
     """Score the policy of a run or a bundle under each set of dynamics; print a table, and write rows if asked."""
-    from sim2real.envs import load_dynamics
-    from sim2real.evaluate import evaluate as score
-    from sim2real.evaluate import format_table
-
-    _check_count("--episodes", episodes)
     _check_writable(json_file)
-    for name in dynamics:
-        load_dynamics(name)  # a wrong name should be known before the first set is evaluated
-    policy, task = open_policy(source)
-    evaluations = {}
-    for name in dynamics:
-        env = _make_env(task, name, episodes)
-        evaluations[name] = score(policy, env, episodes=episodes, seed=seed)
-        env.close()
-    print(format_table(evaluations))
+    evaluations = _score(source, dynamics, episodes, seed)
     if json_file is not None:
         rows = [row for name, evaluation in evaluations.items() for row in evaluation.rows(name)]
         _write_rows(json_file, rows, source=str(source), seed=seed, episodes=episodes)
+    return 0
+
+
+def report(run_dir: Path, dynamics: Sequence[str], *, episodes: int, seed: int) -> int:
+    """Score the policy of a run as `evaluate` does, and write it all on one page."""
+    from sim2real.envs import PARAMETERS
+    from sim2real.report import write_report
+    from sim2real.runs import read_config
+
+    read_config(run_dir)  # a bundle has no learning curve
+    evaluations = _score(run_dir, dynamics, episodes, seed)
+    print(f"report: {write_report(run_dir, evaluations, units={p.name: p.unit for p in PARAMETERS})}")
     return 0
 
 
@@ -151,6 +151,25 @@ def open_policy(source: Path) -> tuple[Policy, str]:
 
     bundle = load_bundle(source)
     return BundlePolicy(bundle), bundle.contract.task
+
+
+def _score(source: Path, dynamics: Sequence[str], episodes: int, seed: int) -> dict[str, Evaluation]:
+    """Evaluate the policy in ``source`` under each set of dynamics and print the table."""
+    from sim2real.envs import load_dynamics
+    from sim2real.evaluate import evaluate as score
+    from sim2real.evaluate import format_table
+
+    _check_count("--episodes", episodes)
+    for name in dynamics:
+        load_dynamics(name)  # a wrong name should be known before the first set is evaluated
+    policy, task = open_policy(source)
+    evaluations = {}
+    for name in dynamics:
+        env = _make_env(task, name, episodes)
+        evaluations[name] = score(policy, env, episodes=episodes, seed=seed)
+        env.close()
+    print(format_table(evaluations))
+    return evaluations
 
 
 def _agent_config(algorithm: str) -> type:

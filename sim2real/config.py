@@ -231,7 +231,8 @@ def _reject_unknown(cls: type, data: Mapping[Any, Any], path: str, more: Mapping
             continue
         elsewhere = [name for name in _dotted(cls, more or {}) if name.rpartition(".")[2] == key]
         hint = f" Did you mean {elsewhere[0]!r}?" if elsewhere else ""
-        raise ConfigError(f"{_join(path, '')}{unknown('key', str(key), allowed)}{hint}")
+        where = f"{path}: " if path else ""
+        raise ConfigError(f"{where}{unknown('key', str(key), allowed)}{hint}")
 
 
 def _dotted(cls: type, more: Mapping[str, type]) -> list[str]:

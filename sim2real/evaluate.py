@@ -8,6 +8,7 @@ are already solved at reset is reported beside it as the base rate: a policy tha
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -18,54 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.collect import rollout
+from sim2real.estimates import Estimate, mcnemar, mean_interval, wilson
 from sim2real.types import Episodes, FloatArray, GoalVectorEnv, Policy, TaskSpec
 
-Z95 = 1.959963984540054
-"""97.5 % quantile of the normal distribution: intervals are 95 %."""
 _PROPORTIONS = ("success", "base_rate")
 _PER_EPISODE = (*_PROPORTIONS, "return", "action_rate", "final_distance", "time_to_success")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval from ``n`` episodes; NaN where nothing can be said."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def row(self, setting: str, metric: str) -> dict[str, Any]:
-        """JSON row; NaN becomes null, which JSON has."""
-        numbers = {"value": self.value, "low": self.low, "high": self.high}
-        return {
-            "setting": setting,
-            "metric": metric,
-            **{key: number if math.isfinite(number) else None for key, number in numbers.items()},
-            "n": self.n,
-        }
-
-
-def wilson(successes: int, n: int) -> Estimate:
-    """Proportion with Wilson's score interval (Wilson 1927): right also near 0 and 1, where +-std is not."""
-    if n == 0:
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    p, z2 = successes / n, Z95**2
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    # At p = 0 and p = 1 one bound is p itself, which rounding misses by a hair.
-    return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n)
-
-
-def mean_interval(values: FloatArray) -> Estimate:
-    """Mean of the finite entries of ``values [B]``, mean +- 1.96 standard errors; one entry has no interval."""
-    values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values)]
-    if len(values) == 0:
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    mean = float(values.mean())
-    half = Z95 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return Estimate(mean, mean - half, mean + half, len(values))
 
 
 @dataclass(frozen=True)
@@ -122,7 +80,7 @@ class Evaluation:
         return [estimate.row(setting, name) for name, estimate in self.summary().items()]
 
     def per_parameter(self, bins: int = 5) -> dict[str, tuple[Bin, ...]]:
-        """Success by parameter, in bins that hold equally many episodes (fewer where values repeat).
+        """Success by parameter, in about ``bins`` bins that hold equally many episodes (fewer where values repeat).
 
         A parameter that had one value throughout is left out.
         """
@@ -228,11 +186,24 @@ def _bins(values: FloatArray, success: FloatArray, bins: int) -> tuple[Bin, ...]
     if len(distinct) <= bins:  # a discrete parameter: one bin a value
         groups = [success[values == value] for value in distinct]
         return tuple(_bin(value, value, group) for value, group in zip(distinct, groups, strict=True))
+    parts: list[Bin] = []
+    # A range with a hole, such as everything outside the training range, is binned on each side of the hole.
+    holes = np.flatnonzero(np.diff(distinct) > 0.2 * np.ptp(distinct))
+    for segment in np.split(distinct, holes + 1):
+        inside = (values >= segment[0]) & (values <= segment[-1])
+        count = max(1, round(bins * float(inside.mean())))
+        parts += _quantile_bins(values[inside], success[inside], count)
+    return tuple(parts)
+
+
+def _quantile_bins(values: FloatArray, success: FloatArray, bins: int) -> list[Bin]:
     edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
+    edges = np.repeat(edges, 2) if len(edges) == 1 else edges
     # Bins are [low, high), the last one closed, so that every episode is in exactly one.
     index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
     groups = [success[index == k] for k in range(len(edges) - 1)]
-    return tuple(_bin(*item) for item in zip(edges[:-1], edges[1:], groups, strict=True) if len(item[2]))
+    ends = itertools.pairwise(edges)
+    return [_bin(low, high, group) for (low, high), group in zip(ends, groups, strict=True) if len(group)]
 
 
 def _bin(low: float, high: float, success: FloatArray) -> Bin:
@@ -266,13 +237,7 @@ def compare(a: Evaluation, b: Evaluation, *, resamples: int = 10_000) -> Compari
     draws = np.random.default_rng(0).multinomial(n, counts / n, resamples)
     low, high = np.quantile((draws[:, 0] - draws[:, 1]) / n, [0.025, 0.975])
     estimate = Estimate((only_a - only_b) / n, float(low), float(high), n)
-    return Comparison(estimate, only_a, only_b, _mcnemar(only_a, only_b))
-
-
-def _mcnemar(only_a: int, only_b: int) -> float:
-    discordant, fewer = only_a + only_b, min(only_a, only_b)
-    tail = sum(math.comb(discordant, k) for k in range(fewer + 1))
-    return min(1.0, float(2 * tail / 2**discordant))
+    return Comparison(estimate, only_a, only_b, mcnemar(only_a, only_b))
 
 
 def _check_paired(a: Evaluation, b: Evaluation) -> None:

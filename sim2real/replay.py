@@ -127,7 +127,7 @@ def energy(achieved_goal: Tensor, *, floor: float = 0.02, ceiling: float = 0.5) 
     Returns:
         [B]
     """
-    path = (achieved_goal[:, 1:] - achieved_goal[:, :-1]).norm(dim=-1).sum(-1)
+    path: Tensor = torch.linalg.vector_norm(achieved_goal.diff(dim=1), dim=-1).sum(-1)
     return floor + path.clamp(max=ceiling)
 
 

@@ -119,14 +119,12 @@ class GoalVectorEnv(Protocol):
     num_envs: int
     task: TaskSpec
 
-    def reset(self, *, seed: int | None = None) -> tuple[dict[str, FloatArray], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None) -> tuple[Obs, dict[str, Any]]:
         """Start the next N episodes; ``seed`` restarts the sequence of episodes at number 0.
         ``info["dynamics_values"]`` is [N, P]."""
         ...
 
-    def step(
-        self, actions: FloatArray
-    ) -> tuple[dict[str, FloatArray], FloatArray, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(self, actions: FloatArray) -> tuple[Obs, FloatArray, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """gymnasium's ``VectorEnv.step``; ``info["is_success"]`` is [N]."""
         ...
 

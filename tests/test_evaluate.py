@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import math
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim2real.evaluate import Evaluation, compare, evaluate, format_table, mean_interval, summarise, wilson
+from sim2real.estimates import mean_interval, wilson
+from sim2real.evaluate import Evaluation, compare, evaluate, format_table, summarise
 from sim2real.types import Episodes, FloatArray
 from tests.toys import PointReach, toy_task
 
@@ -180,6 +182,14 @@ def test_per_parameter_quantile_bins_hand_computed() -> None:
     assert high.success == wilson(4, 5)
 
 
+def test_per_parameter_does_not_bin_across_a_hole() -> None:
+    # 1, 1.1, ..., 1.5 and 8, 8.1, 8.2, 8.3 in two bins: six of ten episodes left of the hole, four right of it.
+    values = [1, 1.1, 1.2, 1.3, 1.4, 1.5, 8, 8.1, 8.2, 8.3]
+    left, right = _outcome([1] * 6 + [0] * 4, values).per_parameter(bins=2)["mu_0"]
+    assert (left.low, left.high, left.success) == (1, 1.5, wilson(6, 6))
+    assert (right.low, right.high, right.success) == (8, 8.3, wilson(0, 4))
+
+
 def test_per_parameter_discrete_and_constant() -> None:
     zero, one = _outcome([1, 1, 0, 0], [0.0, 0.0, 0.0, 1.0]).per_parameter()["mu_0"]
     assert (zero.low, zero.high, zero.success) == (0, 0, wilson(2, 3))
@@ -191,7 +201,7 @@ def test_per_parameter_discrete_and_constant() -> None:
 def test_every_episode_is_in_exactly_one_bin(values: list[float], bins: int) -> None:
     for parts in _outcome([1] * len(values), values).per_parameter(bins).values():
         assert sum(part.success.n for part in parts) == len(values)
-        assert len(parts) <= bins or bins == 1
+        assert all(a.high <= b.low for a, b in itertools.pairwise(parts))
 
 
 def test_compare_hand_computed() -> None:

@@ -14,29 +14,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sim2real import export as export_module
-from sim2real.agents.rdpg import RDPGConfig, RDPGPolicy
+from sim2real.agents.rdpg import RDPGPolicy
 from sim2real.bundle_documents import build_contract
 from sim2real.collect import rollout
 from sim2real.deploy import BundlePolicy, BundleRunner, load_bundle
 from sim2real.export import FILES, ExportError, export, write_bundle
-from sim2real.types import TaskSpec
+from tests.bundles import META, TASK, make_policy
 from tests.toys import PointReach, toy_task
 
-META = {"algorithm": "rdpg", "env": {"task": "Toy"}, "samples": 7, "eval": {"success": 0.5}}
-# Four different sizes and scales, so that no mix-up of order or unit goes unnoticed; 13 episodes make 100 steps.
-TASK = dataclasses.replace(
-    toy_task(horizon=8, observation=5, goal=3, action=4, dynamics=2), action_scale=(0.05, 0.1, 0.5, 1.0)
-)
 MEMORIES = ("lstm", "gru", "history", "none")
-
-
-def make_policy(memory: Any, task: TaskSpec = TASK) -> RDPGPolicy:
-    """An untrained policy with a normaliser that has seen something."""
-    torch.manual_seed(3)
-    policy = RDPGPolicy(RDPGConfig(memory=memory, memory_units=16, hidden=(24, 24), history=3), task)
-    policy.normalize_obs.update(3 + 2 * torch.randn(50, task.sizes["observation"]))
-    policy.normalize_goal.update(-1 + 0.5 * torch.randn(50, task.sizes["goal"]))
-    return policy.eval()
 
 
 @pytest.fixture(scope="module", params=MEMORIES)
@@ -76,12 +62,10 @@ def test_parity_over_whole_episodes_with_a_reset(case: tuple[RDPGPolicy, Path, f
     assert moved > 1  # a policy that does nothing would be in parity with anything
 
 
-def test_bundle_policy_equals_policy_in_a_rollout(case: tuple[RDPGPolicy, Path, float], tmp_path: Path) -> None:
-    _, folder, _ = case
-    memory = folder.name.rstrip("0123456789")
+def test_bundle_policy_equals_policy_in_a_rollout(tmp_path: Path) -> None:
     env = PointReach(3, hidden_sign=True)
     env.task = dataclasses.replace(env.task, action_scale=(0.3,))
-    policy = make_policy(memory, env.task)
+    policy = make_policy("lstm", env.task)
     write_bundle(tmp_path, policy, META, env=env)
     exported = rollout(env, BundlePolicy(load_bundle(tmp_path)), deterministic=True, seed=1)
     expected = rollout(env, policy, deterministic=True, seed=1)
@@ -107,16 +91,20 @@ def test_long_episodes_cross_a_reset_too(tmp_path: Path) -> None:
     assert step.tolist() == [*range(50), *range(50)]
 
 
-def test_graph_has_the_agreed_names_and_shapes() -> None:
-    lstm = onnx.load_from_string(export_module._onnx_bytes(make_policy("lstm"), _contract("lstm")))
+def test_graph_has_the_agreed_names_and_shapes(case: tuple[RDPGPolicy, Path, float]) -> None:
+    policy, folder, _ = case
+    model = onnx.load(folder / "policy.onnx", load_external_data=False)
+    width = {"lstm": 16, "gru": 16, "history": 27}  # history: 3 times (5 readings + 4 actions)
+    names = policy.export_state_names()
 
     def shapes(values: Any) -> dict[str, list[int]]:
         return {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in values}
 
-    assert shapes(lstm.graph.input) == {"obs": [1, 12], "h_in": [1, 1, 16], "c_in": [1, 1, 16]}
-    assert shapes(lstm.graph.output) == {"actions": [1, 4], "h_out": [1, 1, 16], "c_out": [1, 1, 16]}
-    assert [opset.version for opset in lstm.opset_import] == [18]
-    assert not [tensor for tensor in lstm.graph.initializer if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    memory = [1, 1, next((units for kind, units in width.items() if folder.name.startswith(kind)), 0)]
+    assert shapes(model.graph.input) == {"obs": [1, 12], **{f"{name}_in": memory for name in names}}
+    assert shapes(model.graph.output) == {"actions": [1, 4], **{f"{name}_out": memory for name in names}}
+    assert [opset.version for opset in model.opset_import] == [18]
+    assert not [tensor for tensor in model.graph.initializer if tensor.data_location == onnx.TensorProto.EXTERNAL]
 
 
 def _contract(memory: Any) -> dict[str, Any]:

@@ -21,6 +21,12 @@ from .toy_algorithm import ToyAlgorithm, ToyFiles
 CONFIG = TrainerConfig(total_samples=300, eval_every=50, eval_episodes=1, log_every=20, save_every=70)
 
 
+@pytest.fixture(autouse=True)
+def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer takes longer than all the rest; tests/test_metrics.py covers it."""
+    monkeypatch.setattr("sim2real.metrics._tensorboard", lambda run_dir, samples: None)
+
+
 def never_solved(policy: Policy) -> dict[str, float]:
     return {"success": 0.0}
 

@@ -71,7 +71,7 @@ class PointReach:
         pass
 
     def _success(self) -> FloatArray:
-        return (self.compute_reward(self._x, self._goal) == 0).astype(np.float64)
+        return np.asarray(self.compute_reward(self._x, self._goal) == 0, np.float64)
 
     def _obs(self) -> dict[str, FloatArray]:
         return {

@@ -8,7 +8,7 @@ action = runner.step({"grip_x": 1.34, ...})   # raw readings in, physical action
 from sim2real.deploy.bundle import Bundle, is_bundle, load_bundle
 from sim2real.deploy.contract import BundleError, Contract
 from sim2real.deploy.runner import BundleRunner, ObservationError
-from sim2real.deploy.simulate import BundlePolicy, run_in_env
+from sim2real.deploy.simulate import BundlePolicy, check_task, run_in_env
 
 __all__ = [
     "Bundle",
@@ -17,6 +17,7 @@ __all__ = [
     "BundleRunner",
     "Contract",
     "ObservationError",
+    "check_task",
     "is_bundle",
     "load_bundle",
     "run_in_env",

@@ -105,7 +105,8 @@ def checked_readings(readings: Mapping[str, float] | ArrayLike, names: Sequence[
             raise ObservationError(f"readings do not match the contract: missing {missing}, unknown {extra}")
         readings = [readings[name] for name in names]
     # The robot's and the simulator's numbers are float64; the model takes float32 and nothing else.
-    vector = np.asarray(readings, np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused below
+        vector = np.asarray(readings, np.float32)
     if vector.shape != (len(names),):
         raise ObservationError(f"readings have shape {vector.shape}, expected ({len(names)},): {', '.join(names)}")
     if not np.isfinite(vector).all():

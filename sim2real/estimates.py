@@ -1,0 +1,64 @@
+"""Numbers with their uncertainty: proportions, means, and the test of a paired difference. Intervals are 95 %."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sim2real.types import FloatArray
+
+Z95 = 1.959963984540054
+"""97.5 % quantile of the normal distribution."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval from ``n`` episodes; NaN where nothing can be said."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def row(self, setting: str, metric: str) -> dict[str, Any]:
+        """JSON row; NaN becomes null, which JSON has."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {
+            "setting": setting,
+            "metric": metric,
+            **{key: number if math.isfinite(number) else None for key, number in numbers.items()},
+            "n": self.n,
+        }
+
+
+def wilson(successes: int, n: int) -> Estimate:
+    """Proportion with Wilson's score interval (Wilson 1927): right also near 0 and 1, where +-std is not."""
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    p, z2 = successes / n, Z95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    # At p = 0 and p = 1 one bound is p itself, which rounding misses by a hair.
+    return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n)
+
+
+def mean_interval(values: FloatArray) -> Estimate:
+    """Mean of the finite entries of ``values [B]``, mean +- 1.96 standard errors; one entry has no interval."""
+    values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    mean = float(values.mean())
+    half = Z95 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return Estimate(mean, mean - half, mean + half, len(values))
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """p-value of McNemar's test (1947), exact and two-sided: how likely so uneven a split of the pairs in which only
+    one of two succeeded is by chance."""
+    discordant, fewer = only_a + only_b, min(only_a, only_b)
+    tail = sum(math.comb(discordant, k) for k in range(fewer + 1))
+    return min(1.0, float(2 * tail / 2**discordant))

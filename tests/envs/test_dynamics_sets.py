@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim2real.envs import INDEX, PARAMETERS, DynamicsError, load_dynamics
+from sim2real.envs.dynamics_sets import Distribution, fixed, packaged, privileged
+
+U = np.random.default_rng(0).random((200, len(PARAMETERS)))
+
+
+def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("distribution", "u", "expected"),
+    [
+        (fixed(3.0), 0.7, 3.0),
+        (Distribution("uniform", ((1.0, 3.0),)), 0.25, 1.5),
+        (Distribution("log_uniform", ((0.25, 4.0),)), 0.75, 2.0),  # a quarter of the way down from 4: 4 / 16 ** 0.25
+        (Distribution("uniform", ((0.0, 1.0), (2.0, 5.0))), 0.125, 0.5),  # total length 4: 0.125 -> 0.5 along
+        (Distribution("uniform", ((0.0, 1.0), (2.0, 5.0))), 0.5, 3.0),  # 2 along: 1 into the second interval
+        (Distribution("log_uniform", ((0.25, 0.5), (2.0, 4.0))), 0.75, 2 * math.sqrt(2)),
+        (Distribution("normal", ((1.0, 0.2),)), 0.5, 1.0),
+        (Distribution("normal", ((1.0, 0.2),)), 0.8413447460685429, 1.2),  # one standard deviation
+        (Distribution("exponential", ((0.0, 2.0),)), 1 - math.exp(-1), 2.0),
+    ],
+)
+def test_quantiles_worked_by_hand(distribution: Distribution, u: float, expected: float) -> None:
+    assert distribution.quantile(u) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", packaged())
+def test_draws_of_packaged_sets_stay_in_their_span_and_make_sense(name: str) -> None:
+    dynamics = load_dynamics(name)
+    values = np.array([dynamics.sample(u) for u in U])
+    for p in PARAMETERS:
+        low, high = dynamics[p.name].span
+        drawn = values[:, INDEX[p.name]]
+        assert (drawn >= low - 1e-12).all() and (drawn <= high + 1e-12).all(), p.name
+        assert (drawn >= p.low).all() and (drawn <= p.high).all(), p.name
+
+
+def test_nominal_is_nominal_and_unseen_leaves_the_training_range() -> None:
+    nominal, train, unseen = map(load_dynamics, ("nominal", "train", "unseen"))
+    assert not any(d.varies for d in nominal.distributions)
+    changed = [p.name for p in PARAMETERS if unseen[p.name] != train[p.name]]
+    assert {"object_mass", "object_friction_slide", "weld_time_constant", "action_delay"} <= set(changed)
+    for name in changed:
+        low, high = train[name].span
+        for a, b in unseen[name].intervals:
+            assert b <= low or a >= high, f"{name}: [{a}, {b}] overlaps the training range [{low}, {high}]"
+
+
+def test_sets_that_differ_in_one_parameter_agree_in_the_others(tmp_path: Path) -> None:
+    train = load_dynamics("train")
+    other = load_dynamics(write(tmp_path, "base: train\nparameters: {object_mass: 1}\n"))
+    a, b = train.sample(U[0]), other.sample(U[0])
+    different = [p.name for p, x, y in zip(PARAMETERS, a, b, strict=True) if x != y]
+    assert different == ["object_mass"]
+
+
+def test_a_file_can_stand_on_a_file(tmp_path: Path) -> None:
+    write(tmp_path, "parameters: {object_mass: 2, gravity: {uniform: [0.9, 1.0]}}", "lower.yaml")
+    upper = load_dynamics(write(tmp_path, "base: lower.yaml\nparameters: {object_mass: {normal: [1, 0.1]}}"))
+    assert upper.name == "mine"
+    assert upper["object_mass"] == Distribution("normal", ((1.0, 0.1),))
+    assert upper["gravity"] == Distribution("uniform", ((0.9, 1.0),))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("parametres: {}", "unknown key 'parametres'. Did you mean 'parameters'"),
+        ("parameters: {object_mas: 1}", "unknown parameter 'object_mas'. Did you mean 'object_mass'"),
+        ("parameters: {object_mass: {log_unifrom: [1, 2]}}", "Did you mean 'log_uniform'"),
+        ("parameters: {object_mass: {uniform: [2, 1]}}", "must rise"),
+        ("parameters: {object_mass: {uniform: [[1, 3], [2, 4]]}}", "must rise"),
+        ("parameters: {object_mass: {uniform: [1]}}", "takes [low, high]"),
+        ("parameters: {object_mass: {uniform: []}}", "takes [low, high]"),
+        ("parameters: {object_mass: {uniform: 3}}", "takes [low, high]"),
+        ("parameters: {object_mass: {normal: [[1, 2], [3, 4]]}}", "takes [mean, std]"),
+        ("parameters: {object_mass: {normal: [1, -2]}}", "negative spread"),
+        ("parameters: {object_mass: {exponential: [1, 2]}}", "takes a mean"),
+        ("parameters: {object_mass: {uniform: [1, 2], normal: [1, 2]}}", "one of {uniform"),
+        ("parameters: {object_mass: [1, 2]}", "give a number or one of"),
+        ("parameters: {object_mass: heavy}", "give a number or one of"),
+        ("parameters: {object_mass: true}", "give a number or one of"),
+        ("parameters: {object_mass: .nan}", "give a number or one of"),
+        ("parameters: {object_mass: -1}", "leaves the allowed values [0.01, inf] x"),
+        ("parameters: {observation_drop: {uniform: [0, 2]}}", "leaves the allowed values [0, 1] 1"),
+        ("parameters: {table_height: {log_uniform: [-0.01, 0.01]}}", "needs positive numbers"),
+        ("parameters: [1]", "must be a mapping"),
+        ("[1]", "must be a mapping"),
+        ("base: tran", "unknown dynamics 'tran'. Did you mean 'train'"),
+        ("base: 3", "base must be a name or a file"),
+        ("base: none.yaml", "no base file"),
+        ("base: mine.yaml", "is its own base"),
+        ("a: [", "no valid YAML"),
+    ],
+)
+def test_mistakes_are_told_in_one_message(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DynamicsError) as error:
+        load_dynamics(write(tmp_path, text))
+    assert message in str(error.value)
+
+
+def test_unknown_names_and_missing_files() -> None:
+    with pytest.raises(DynamicsError, match=r"Did you mean 'unseen'\? Allowed: nominal, train, unseen"):
+        load_dynamics("unsen")
+    with pytest.raises(DynamicsError, match=r"no dynamics file 'nowhere\.yaml'"):
+        load_dynamics("nowhere.yaml")
+
+
+numbers = st.floats(0.5, 1.0, allow_nan=False).map(lambda x: round(x, 6))
+entries = st.one_of(
+    numbers,
+    st.builds(lambda a, b: {"uniform": sorted((a, b))}, numbers, numbers),
+    st.builds(lambda a, b: {"log_uniform": [sorted((a, b)), [1.5, 2.0]]}, numbers, numbers),
+    st.builds(lambda a, b: {"normal": [a, b]}, numbers, numbers),
+    st.builds(lambda a: {"exponential": a}, numbers),
+)
+scales = [p.name for p in PARAMETERS if p.operation == "scale" and p.low <= 0.01 and p.high > 4]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(st.sampled_from(scales), entries, max_size=5))
+def test_a_set_written_out_in_full_reads_back(
+    tmp_path_factory: pytest.TempPathFactory, given: dict[str, object]
+) -> None:
+    folder = tmp_path_factory.mktemp("sets")
+    try:
+        dynamics = load_dynamics(write(folder, yaml.safe_dump({"base": "train", "parameters": given})))
+    except DynamicsError as error:  # an exponential begins at 0, which no factor on a mass may be
+        assert "leaves the allowed values" in str(error)
+        return
+    again = load_dynamics(write(folder, yaml.safe_dump(dynamics.to_dict())))
+    assert again == dynamics
+
+
+def test_mu_is_minus_one_to_one_over_the_training_range() -> None:
+    train = load_dynamics("train")
+    mu = privileged(has_object=True)
+    assert set(mu.names) == {p.name for p in PARAMETERS if train[p.name].varies}
+    low = np.array([d.span[0] if d.varies else 0.0 for d in train.distributions])
+    high = np.array([d.span[1] if d.varies else 0.0 for d in train.distributions])
+    np.testing.assert_allclose(mu.scale(np.stack([low, high])), [[-1.0] * len(mu.names), [1.0] * len(mu.names)])
+
+
+def test_mu_is_logarithmic_where_the_draw_is_and_goes_on_outside() -> None:
+    mu = privileged(has_object=True)
+    values = np.tile([p.nominal for p in PARAMETERS], (3, 1))
+    # train: object_mass log-uniform in [0.4, 2.5], whose middle is 1; action_delay uniform in [0, 40] ms
+    values[:, INDEX["object_mass"]] = [1.0, 2.5, 2.5**2]
+    values[:, INDEX["action_delay"]] = [20.0, 40.0, 80.0]
+    scaled = mu.scale(values)
+    np.testing.assert_allclose(scaled[:, mu.names.index("object_mass")], [0.0, 1.0, 2.0], atol=1e-12)
+    np.testing.assert_allclose(scaled[:, mu.names.index("action_delay")], [0.0, 1.0, 3.0])
+
+
+def test_mu_without_an_object_leaves_its_parameters_out() -> None:
+    names = privileged(has_object=False).names
+    assert "weld_time_constant" in names
+    assert not {n for n in names if PARAMETERS[INDEX[n]].needs == "object"}
