@@ -16,7 +16,7 @@ TOLERANCE = 1e-5
 """Largest absolute difference between the exported policy and torch: actions in [-1, 1], and memory."""
 
 
-def provenance(run_dir: Path) -> dict[str, Any]:
+def trained_with(run_dir: Path) -> dict[str, Any]:
     """Versions and commit from the run's ``run.json``; empty where there is none."""
     path = run_dir / "run.json"
     run = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

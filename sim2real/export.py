@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sim2real.bundle_documents import OPSET, TOLERANCE, build_contract, leapp_layout, model_card, provenance
+from sim2real.bundle_documents import OPSET, TOLERANCE, build_contract, leapp_layout, model_card, trained_with
 from sim2real.checkpoint import replaced_directory
 from sim2real.collect import rollout
 from sim2real.deploy.runner import BundleRunner, replay_error
@@ -88,7 +88,7 @@ def export(
     if foreign or out.is_file():
         raise ExportError(f"--out {out} holds other things than a bundle ({', '.join(foreign[:3])}); give a new folder")
     with replaced_directory(out) as folder:
-        write_bundle(folder, policy, meta, env=env, trained={**provenance(Path(run_dir)), "dynamics": dynamics})
+        write_bundle(folder, policy, meta, env=env, trained={**trained_with(Path(run_dir)), "dynamics": dynamics})
     return out
 
 

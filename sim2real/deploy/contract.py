@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sim2real.errors import UserError
@@ -45,18 +46,18 @@ class Contract:
     """Largest difference from the training-side policy that the proof in ``parity.npz`` allows."""
     document: Mapping[str, Any]
 
-    @property
+    @cached_property
     def readings(self) -> tuple[str, ...]:
         """What the caller supplies at each step: observation, then goal."""
         return self.observation + self.goal
 
-    @property
+    @cached_property
     def inputs(self) -> dict[str, tuple[int, ...]]:
         """Input name of the model -> shape."""
         width = len(self.readings) + len(self.action)
         return {INPUT: (1, width), **{f"{name}_in": shape for name, shape in self.state.items()}}
 
-    @property
+    @cached_property
     def outputs(self) -> dict[str, tuple[int, ...]]:
         """Output name of the model -> shape."""
         return {OUTPUT: (1, len(self.action)), **{f"{name}_out": shape for name, shape in self.state.items()}}
