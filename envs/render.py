@@ -30,8 +30,8 @@ class Camera:
         camera.distance, camera.azimuth, camera.elevation = DISTANCE, AZIMUTH, ELEVATION
 
     def picture(self, model: mujoco.MjModel, data: mujoco.MjData, goal: NDArray[Any]) -> NDArray[np.uint8]:
-        """``[480, 480, 3]``; works on a copy of ``data``, because moving the goal's site there needs no mj_forward,
-        which would change the warm start and with it the trajectory."""
+        """``[480, 480, 3]``. Works on a copy of ``data``: the goal's site is moved there, and PickAndPlace continues from
+        poses that are one substep old, which nothing may bring up to date."""
         mujoco.mj_copyData(self._scratch, model, data)
         self._scratch.site_xpos[self._target] = goal
         self._renderer.update_scene(self._scratch, self._camera)

@@ -26,6 +26,7 @@ A first session:
   sim2real export runs/reach --out bundle
   sim2real run bundle --env sim2real/FetchReach-v0 --dynamics unseen
   sim2real report runs/reach
+  sim2real record runs/reach
 
 `sim2real COMMAND --help` explains a command."""
 EXTRAS = {
@@ -140,6 +141,27 @@ def run(
     return commands.run(bundle, env, dynamics, episodes=episodes, seed=seed)
 
 
+def record(
+    source: Positional[Annotated[Path, arg(metavar="RUN_OR_BUNDLE")]],
+    dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
+    episodes: Annotated[int, arg(metavar="N")] = 3,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: video.mp4 in the folder)")] = None,
+) -> int:
+    """Film a policy as mp4, without a screen: the same episodes under sets of dynamics, side by side.
+
+    Args:
+        source: Folder of a run (its best policy is taken) or of an exported bundle.
+        dynamics: Packaged sets (see `sim2real list`) or paths of YAML files with one.
+        episodes: Episodes, one after the other.
+        seed: Which episodes.
+        out: The video, an .mp4 file.
+    """
+    from sim2real import commands
+
+    return commands.record(source, dynamics, out, episodes=episodes, seed=seed)
+
+
 def report(
     run_dir: Positional[Annotated[Path, arg(metavar="RUN")]],
     dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
@@ -178,6 +200,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "export": export,
     "run": run,
+    "record": record,
     "report": report,
     "list": list_,
     "doctor": doctor,

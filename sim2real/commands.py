@@ -95,6 +95,17 @@ def report(run_dir: Path, dynamics: Sequence[str], *, episodes: int, seed: int) 
     return 0
 
 
+def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes: int, seed: int) -> int:
+    """Film the policy of a run or a bundle under each set of dynamics, side by side."""
+    from sim2real.record import record as film
+
+    _check_count("--episodes", episodes)
+    policy, task = open_policy(source)
+    envs = {name: _make_env(task, name, episodes=1) for name in dynamics}
+    print(f"video: {film(policy, envs, out or source / 'video.mp4', episodes=episodes, seed=seed)}")
+    return 0
+
+
 def export(run_dir: Path, out: Path) -> int:
     """Write a run's best policy as a bundle, proved on episodes of the dynamics it was trained on."""
     from sim2real.envs import load_dynamics
@@ -165,6 +176,7 @@ def _score(source: Path, dynamics: Sequence[str], episodes: int, seed: int) -> d
     policy, task = open_policy(source)
     evaluations = {}
     for name in dynamics:
+        print(f"evaluating under {name} dynamics: {episodes} episodes", file=sys.stderr)
         env = _make_env(task, name, episodes)
         evaluations[name] = score(policy, env, episodes=episodes, seed=seed)
         env.close()

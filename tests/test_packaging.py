@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import sim2real
+
+from .test_imports import imported
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -53,10 +56,32 @@ def test_the_version_is_the_same_in_both_places() -> None:
     assert PYPROJECT["project"]["version"] == sim2real.__version__
 
 
-def test_constraints_pin_every_dependency() -> None:
-    def name(requirement: str) -> str:
-        return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+def test_every_import_is_declared() -> None:
+    """What is only there because something else needs it can be gone with the next release of that."""
+    named_otherwise = {"yaml": "pyyaml", "PIL": "pillow"}
+    project = PYPROJECT["project"]
+    declared = {
+        name(requirement)
+        for group in (project["dependencies"], *project["optional-dependencies"].values())
+        for requirement in group
+    }
+    files = [file for folder in FOLDERS.values() for file in (ROOT / folder).rglob("*.py")]
+    roots = {
+        module.partition(".")[0]
+        for file in files
+        for module in imported(file.read_text(encoding="utf-8"), "sim2real.x")
+        if not module.startswith("sim2real")
+    }
+    third_party = roots - set(sys.stdlib_module_names)
+    assert {named_otherwise.get(root, name(root)) for root in third_party} <= declared
 
+
+def name(requirement: str) -> str:
+    """Normalised name of the distribution in a requirement such as ``torch>=2.8``."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def test_constraints_pin_every_dependency() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = {name(line) for line in lines if line and not line.startswith("#")}
     project = PYPROJECT["project"]

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sim2real import __version__
+from sim2real.agents import AGENTS
+from sim2real.agents.rdpg import RDPGConfig
+from sim2real.checkpoint import CheckpointError
+from sim2real.config import ExperimentConfig, TrainerConfig
+from sim2real.runs import (
+    Run,
+    RunError,
+    check_run,
+    load_policy,
+    open_run,
+    read_config,
+    task_spec_from_dict,
+    task_spec_to_dict,
+)
+from sim2real.types import TaskSpec
+
+from .toys import toy_task
+
+CONFIG = ExperimentConfig(agent=RDPGConfig(hidden=(8,), embedding=4, memory_units=4))
+TASK = dataclasses.replace(toy_task(horizon=5, observation=3, goal=2, action=2, dynamics=4), extra={"threads": [1, 2]})
+COMMAND = ["sim2real", "train", "my preset"]
+
+
+def start(folder: Path, config: ExperimentConfig = CONFIG) -> Run:
+    return open_run(folder, config, TASK, COMMAND, "cpu")
+
+
+def test_a_task_survives_json() -> None:
+    text = json.dumps(task_spec_to_dict(TASK))
+    assert task_spec_from_dict(json.loads(text)) == TASK
+    assert isinstance(task_spec_from_dict(json.loads(text)), TaskSpec)
+
+
+def test_a_new_run_says_what_made_it(tmp_path: Path) -> None:
+    start(tmp_path / "a" / "run")
+    content = json.loads((tmp_path / "a" / "run" / "run.json").read_text())
+    assert content["command"] == "sim2real train 'my preset'"
+    assert (content["samples"], content["seconds"], content["device"]) == (0, 0.0, "cpu")
+    assert content["versions"]["sim2real"] == __version__
+    assert content["versions"]["torch"] == torch.__version__
+    assert set(content) == {*("command", "started", "device", "versions", "commit", "machine", "samples", "seconds")}
+    config = read_config(tmp_path / "a" / "run")
+    assert (config.env, config.trainer) == (CONFIG.env, CONFIG.trainer)
+    assert config.agent["hidden"] == [8]
+
+
+def test_progress_and_sessions_are_recorded(tmp_path: Path) -> None:
+    start(tmp_path).record(500, 12.3456)
+    start(tmp_path)
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert (content["samples"], content["seconds"]) == (500, 12.346)
+    assert [session["at_samples"] for session in content["resumed"]] == [500]
+
+
+def test_only_the_budget_may_change(tmp_path: Path) -> None:
+    start(tmp_path)
+    check_run(tmp_path, dataclasses.replace(CONFIG, trainer=TrainerConfig(total_samples=7, max_minutes=1.0)))
+    other = dataclasses.replace(CONFIG, seed=3, agent=dataclasses.replace(CONFIG.agent, gamma=0.5))
+    with pytest.raises(RunError, match=r"agent.gamma: 0.98 there, 0.5 now; seed: 0 there, 3 now"):
+        start(tmp_path, other)
+    assert read_config(tmp_path).seed == 0
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(RunError, match="has files in it and is not a run directory; give a new or an empty folder"):
+        start(tmp_path)
+    with pytest.raises(RunError, match="is a file; give a folder"):
+        start(tmp_path / "thesis.txt")
+    assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(RunError, match=r"is not a run directory; give a folder that `sim2real train --run-dir` made"):
+        read_config(tmp_path)
+
+
+def test_an_empty_folder_does(tmp_path: Path) -> None:
+    start(tmp_path)
+    assert (tmp_path / "config.yaml").exists()
+
+
+def test_a_run_killed_before_its_first_checkpoint_goes_on(tmp_path: Path) -> None:
+    start(tmp_path)
+    (tmp_path / "run.json").unlink()
+    start(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["samples"] == 0
+
+
+def policy_of(seed: int) -> Any:
+    torch.manual_seed(seed)
+    return AGENTS["rdpg"].build_policy(CONFIG.agent, TASK)
+
+
+def test_a_saved_policy_comes_back_with_its_description(tmp_path: Path) -> None:
+    run = start(tmp_path)
+    run.save_policy("policy", policy_of(1), 100, {"success": 0.5})
+    run.save_policy("policy_last", policy_of(2), 200, {})
+    for which, seed in (("best", 1), ("last", 2)):
+        loaded, _ = load_policy(tmp_path, which)  # type: ignore[arg-type]
+        for (name, expected), got in zip(
+            policy_of(seed).state_dict().items(), loaded.state_dict().values(), strict=True
+        ):
+            assert torch.equal(got, expected), name
+        assert not loaded.training
+    _, meta = load_policy(tmp_path)
+    assert (meta["samples"], meta["eval"], meta["algorithm"]) == (100, {"success": 0.5}, "rdpg")
+    assert meta["env"]["task"] == "FetchReach"
+    assert task_spec_from_dict(meta["task"]) == TASK
+
+
+def test_loading_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="has no trained policy in it; give a folder that `sim2real train"):
+        load_policy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"algorithm": "rdgp"}, "unknown algorithm 'rdgp'. Did you mean 'rdpg'?"),
+        ({"agent": {"gama": 1}}, "unknown key 'gama'. Did you mean 'gamma'?"),
+        ({"task": {}}, "is damaged"),
+        ({"agent": {"hidden": [9]}}, "size mismatch"),
+    ],
+)
+def test_a_damaged_description_is_a_clear_error(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    start(tmp_path).save_policy("policy", policy_of(1), 100, {})
+    file = tmp_path / "policy" / "policy.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    with pytest.raises(CheckpointError) as caught:
+        load_policy(tmp_path)
+    assert message in str(caught.value)
+
+
+def test_damaged_weights_are_a_clear_error(tmp_path: Path) -> None:
+    start(tmp_path).save_policy("policy", policy_of(1), 100, {})
+    file = tmp_path / "policy" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_policy(tmp_path)
+
+
+def test_a_policy_that_is_no_module_cannot_be_saved(tmp_path: Path) -> None:
+    not_a_module: Any = object()
+    with pytest.raises(TypeError, match="only policies that are torch modules can be saved, got object"):
+        start(tmp_path).save_policy("policy", not_a_module, 1, {})
