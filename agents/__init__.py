@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from sim2real.agents.rdpg import RDPG, RDPGConfig, RDPGPolicy
+from sim2real.agents.rdpg import RDPG
+from sim2real.agents.rdpg_config import RDPGConfig
+from sim2real.agents.rdpg_networks import RDPGPolicy
 from sim2real.types import Algorithm, TaskSpec
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import copy
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,176 +24,12 @@ from torch import Tensor, nn
 
 from sim2real.agents.exploration import ExploringPolicy
 from sim2real.agents.losses import actor_loss, critic_loss, polyak_, smoothed_action, td_target
-from sim2real.agents.networks import Head, MemoryKind, MemoryState, Normalizer, make_memory
+from sim2real.agents.rdpg_config import RDPGConfig
+from sim2real.agents.rdpg_networks import Actor, Critic, RDPGPolicy
 from sim2real.collect import rollout
-from sim2real.replay import EpisodeBatch, EpisodeReplay, Priority, Strategy, relabel, relabelled_reward
+from sim2real.replay import EpisodeBatch, EpisodeReplay, relabel, relabelled_reward
 from sim2real.seeding import numpy_generator, torch_generator
-from sim2real.types import Episodes, FloatArray, GoalVectorEnv, Metrics, Obs, Policy, State, TaskSpec
-
-
-@dataclass(frozen=True)
-class RDPGConfig:
-    """Settings of the recurrent deterministic policy gradient. The defaults solve FetchPush."""
-
-    memory: MemoryKind = "lstm"
-    """What the policy remembers: ``lstm``, ``gru``, the last inputs (``history``), or nothing (``none``)."""
-    critic_memory: MemoryKind = "lstm"
-    """The critic's own memory y_t."""
-    omniscient: bool = True
-    """Whether the critic sees the dynamics parameters mu and the noise-free state."""
-    history: int = 8
-    """Inputs that a ``history`` memory keeps."""
-    embedding: int = 64
-    """Units of the embedding in front of a recurrent memory."""
-    memory_units: int = 64
-    """Units of the LSTM or GRU."""
-    hidden: tuple[int, ...] = (128, 128)
-    """Units of the heads' hidden layers."""
-    twin_critics: bool = True
-    """Two critic heads, the smaller one as target (TD3); false: one, as in the paper."""
-    policy_delay: int = 1
-    """Critic updates for every update of the policy."""
-    target_noise: float = 0.0
-    """Standard deviation of the noise on target actions (TD3)."""
-    target_noise_clip: float = 0.5
-    """Largest noise on target actions."""
-    gamma: float = 0.98
-    """Discount per control step."""
-    tau: float = 0.05
-    """Share of the online weights that enters the target networks at each of their updates."""
-    target_interval: int = 40
-    """Critic updates between updates of the target networks."""
-    learning_rate: float = 1e-3
-    """Adam's step for heads and embeddings."""
-    memory_learning_rate: float = 5e-4
-    """Adam's step for the recurrent weights."""
-    max_grad_norm: float = 10.0
-    """Largest norm of a network's gradient."""
-    action_l2: float = 1.0
-    """Weight of the mean squared action in the policy's loss."""
-    batch_episodes: int = 20
-    """Episodes of a batch, B."""
-    steps_per_episode: int | None = None
-    """Transitions taken from each episode of a batch, K; null takes all of them."""
-    num_goals: int = 1
-    """Goals for every transition, from one unroll of the memories."""
-    relabel_strategy: Strategy = "future"
-    """Where hindsight goals come from: later in the episode, its end, or anywhere in it."""
-    per_step: bool = True
-    """A goal of its own for every transition; false: one goal an episode (Peng)."""
-    relabel_probability: float = 0.8
-    """Probability k that a hindsight goal replaces the one asked for."""
-    priority: Priority = "energy"
-    """Episodes drawn in proportion to how far the achieved goal travelled (``energy``), or uniformly."""
-    capacity: int = 20_000
-    """Episodes in the replay."""
-    updates_per_collect: int = 40
-    """Critic updates after each round of N episodes."""
-    noise: float = 0.2
-    """Standard deviation of the exploration noise."""
-    random_probability: float = 0.3
-    """Probability of a uniformly random action while exploring."""
-    overlap: bool = True
-    """Gather the next episodes in a thread while learning from the last; they come from the policy as it was before
-    the update. Runs stay reproducible either way."""
-
-    def __post_init__(self) -> None:
-        for name in ("history", "embedding", "memory_units", "policy_delay", "target_interval", "batch_episodes"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("num_goals", "capacity", "updates_per_collect"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("tau", "relabel_probability", "random_probability"):
-            self._check(name, 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
-        self._check("gamma", 0.0 <= self.gamma < 1.0, "in [0, 1)")
-        self._check("hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "at least one layer of at least 1 unit")
-        self._check("steps_per_episode", self.steps_per_episode is None or self.steps_per_episode >= 1, "at least 1")
-
-    def _check(self, name: str, fine: bool, allowed: str) -> None:
-        if not fine:
-            raise ValueError(f"{name} has to be {allowed}, got {getattr(self, name)}")
-
-
-def _at(x: Tensor, t: Tensor) -> Tensor:
-    """``x[b, t[b, k]]``: [B, T, D], [B, K] -> [B, K, D]."""
-    return x.gather(1, t[..., None].expand(*t.shape, x.shape[-1]))
-
-
-class Actor(nn.Module):
-    """pi(s_t, z_t, g) = tanh(head([z_t, s_t], g)), with z_t = memory(s_t, a_{t-1}, z_{t-1}). Inputs are normalised."""
-
-    def __init__(self, config: RDPGConfig, sizes: dict[str, int]) -> None:
-        super().__init__()
-        inputs = sizes["observation"] + sizes["action"]
-        self.memory = make_memory(
-            config.memory, inputs, embedding=config.embedding, hidden=config.memory_units, history=config.history
-        )
-        context = self.memory.output_size + sizes["observation"]
-        self.head = Head(context, sizes["goal"], config.hidden, sizes["action"])
-
-    def forward(self, z: Tensor, obs: Tensor, goals: Tensor) -> Tensor:
-        """[..., H], [..., D], [..., n, G] -> actions [..., n, A] in [-1, 1]."""
-        return torch.tanh(self.head(torch.cat([z, obs], -1), goals))
-
-
-class Critic(nn.Module):
-    """Q(s_t, a_t, y_t, g, mu): heads over one memory y_t and, if omniscient, the noise-free state and mu."""
-
-    def __init__(self, config: RDPGConfig, sizes: dict[str, int]) -> None:
-        super().__init__()
-        inputs = sizes["observation"] + sizes["action"]
-        self.memory = make_memory(
-            config.critic_memory, inputs, embedding=config.embedding, hidden=config.memory_units, history=config.history
-        )
-        self.omniscient = config.omniscient
-        privileged = sizes["observation"] + sizes["dynamics"] if config.omniscient else 0
-        context = self.memory.output_size + inputs + privileged
-        heads = 2 if config.twin_critics else 1
-        query = sizes["goal"] + sizes["action"]
-        self.heads = nn.ModuleList(Head(context, query, config.hidden, 1) for _ in range(heads))
-
-    def forward(self, context: Tensor, goals: Tensor, actions: Tensor, *, heads: int | None = None) -> Tensor:
-        """[B, K, C], [B, K, n, G], [B, K, n, A] -> [heads, B, K, n]."""
-        query = torch.cat([goals, actions], -1)
-        return torch.stack([head(context, query).squeeze(-1) for head in self.heads[:heads]])
-
-
-class RDPGPolicy(nn.Module):
-    """The deterministic policy with its normalisers: raw observation in, action in [-1, 1] out."""
-
-    def __init__(self, config: RDPGConfig, task: TaskSpec) -> None:
-        super().__init__()
-        self.spec = task
-        self.normalize_obs = Normalizer(task.sizes["observation"])
-        self.normalize_goal = Normalizer(task.sizes["goal"])
-        self.actor = Actor(config, task.sizes)
-
-    def export_state_names(self) -> tuple[str, ...]:
-        """Names of the state tensors: ``("h", "c")`` for an LSTM, ``("h",)`` for GRU and history, else none."""
-        return ("h", "c")[: len(self.actor.memory.initial_state(1))]
-
-    def zero_state_tensors(self, n: int) -> MemoryState:
-        """State of N environments at the start of an episode, each [1, n, H]."""
-        return self.actor.memory.initial_state(n)
-
-    def initial_state(self, n: int) -> MemoryState:
-        return self.zero_state_tensors(n)
-
-    def step(
-        self, observation: Tensor, desired_goal: Tensor, previous_action: Tensor, state: MemoryState
-    ) -> tuple[Tensor, MemoryState]:
-        """[n, D], [n, G], [n, A] and state -> action [n, A] in [-1, 1] and the next state. Traceable."""
-        obs, goal = self.normalize_obs(observation), self.normalize_goal(desired_goal)
-        z, state = self.actor.memory.step(torch.cat([obs, previous_action], -1), state)
-        return self.actor(z, obs, goal[:, None]).squeeze(1), state
-
-    @torch.no_grad()
-    def act(self, obs: Obs, state: MemoryState, *, deterministic: bool) -> tuple[FloatArray, MemoryState]:
-        """See `Policy.act`; this policy has no randomness of its own."""
-        device = self.normalize_obs.mean.device
-        keys = ("observation", "desired_goal", "previous_action")
-        inputs = [torch.as_tensor(np.asarray(obs[key], np.float32), device=device) for key in keys]
-        action, state = self.step(inputs[0], inputs[1], inputs[2], state)
-        return action.cpu().numpy(), state
+from sim2real.types import Episodes, GoalVectorEnv, Metrics, Policy, State
 
 
 class RDPG:
@@ -388,6 +223,11 @@ class RDPG:
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"actor": self.actor_optimizer, "critic": self.critic_optimizer}
+
+
+def _at(x: Tensor, t: Tensor) -> Tensor:
+    """``x[b, t[b, k]]``: [B, T, D], [B, K] -> [B, K, D]."""
+    return x.gather(1, t[..., None].expand(*t.shape, x.shape[-1]))
 
 
 def _adam(network: nn.Module, config: RDPGConfig) -> torch.optim.Adam:

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import torch
 
-from sim2real.agents.rdpg import RDPG, RDPGConfig
+from sim2real.agents.rdpg import RDPG
+from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.collect import rollout
 from sim2real.commands import choose_device, resolve
 from sim2real.config import ExperimentConfig

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from sim2real.agents.rdpg import RDPGConfig, RDPGPolicy
+from sim2real.agents.rdpg_config import RDPGConfig
+from sim2real.agents.rdpg_networks import RDPGPolicy
 from sim2real.types import TaskSpec
 from tests.toys import toy_task
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sim2real import export as export_module
-from sim2real.agents.rdpg import RDPGPolicy
+from sim2real.agents.rdpg_networks import RDPGPolicy
 from sim2real.bundle_documents import build_contract
 from sim2real.collect import rollout
 from sim2real.deploy import BundlePolicy, BundleRunner, load_bundle

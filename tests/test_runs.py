@@ -10,7 +10,7 @@ import torch
 
 from sim2real import __version__
 from sim2real.agents import AGENTS
-from sim2real.agents.rdpg import RDPGConfig
+from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.checkpoint import CheckpointError
 from sim2real.config import ExperimentConfig, TrainerConfig
 from sim2real.runs import (

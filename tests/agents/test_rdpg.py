@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from sim2real.agents.networks import MemoryKind
-from sim2real.agents.rdpg import RDPG, RDPGConfig
+from sim2real.agents.rdpg import RDPG
+from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.collect import rollout
 from sim2real.types import State
 from tests.toys import PointReach
