@@ -49,7 +49,9 @@ class RDPG:
         self._explore = numpy_generator(seed, "exploration")
         self._draw = torch_generator(seed, "replay", device=self.device)
         self._updates = 0
-        self._thread = ThreadPoolExecutor(1) if config.overlap else None
+        # A new thread forgets torch's number of threads: its OpenMP calls would take every core and spin.
+        threads = torch.get_num_threads()
+        self._thread = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,))
         self._pending: Future[Episodes] | None = None
 
     @property
@@ -67,7 +69,7 @@ class RDPG:
         self._policy.normalize_obs.update(torch.as_tensor(episodes.observation, device=self.device))
         self._policy.normalize_goal.update(torch.as_tensor(episodes.achieved_goal, device=self.device))
         self._policy.normalize_goal.update(torch.as_tensor(episodes.desired_goal, device=self.device))
-        if self._thread:
+        if self.config.overlap:
             self._pending = self._thread.submit(self._gather, copy.deepcopy(self._policy))
         moved = np.linalg.norm(episodes.achieved_goal[:, -1] - episodes.achieved_goal[:, 0], axis=-1) > 0.02
         return int(episodes.mask.sum()), {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 from typing import Any
 
 import mujoco
@@ -19,7 +20,14 @@ class Camera:
     """Renders any model that differs from ``model`` in numbers only."""
 
     def __init__(self, model: mujoco.MjModel) -> None:
-        self._renderer = mujoco.Renderer(model, SIZE, SIZE)
+        try:
+            self._renderer = mujoco.Renderer(model, SIZE, SIZE)
+        except Exception as error:  # every OpenGL platform raises something else
+            backend = os.environ.get("MUJOCO_GL", "unset")
+            raise RuntimeError(
+                f"MuJoCo cannot render here (MUJOCO_GL is {backend}): {error}. Without a display install libegl1 (or "
+                "libosmesa6 and set MUJOCO_GL=osmesa); if mujoco was imported before sim2real.envs, set MUJOCO_GL=egl."
+            ) from error
         # A context still open at exit is freed after its display is gone, and prints tracebacks. Functions registered
         # last run first; MuJoCo registered the display's end when the renderer was made.
         atexit.register(self._renderer.close)
@@ -30,8 +38,8 @@ class Camera:
         camera.distance, camera.azimuth, camera.elevation = DISTANCE, AZIMUTH, ELEVATION
 
     def picture(self, model: mujoco.MjModel, data: mujoco.MjData, goal: NDArray[Any]) -> NDArray[np.uint8]:
-        """``[480, 480, 3]``. Works on a copy of ``data``: the goal's site is moved there, and PickAndPlace continues from
-        poses that are one substep old, which nothing may bring up to date."""
+        """``[480, 480, 3]``. Works on a copy of ``data``: the goal's site is moved there, and PickAndPlace continues
+        from poses that are one substep old, which nothing may bring up to date."""
         mujoco.mj_copyData(self._scratch, model, data)
         self._scratch.site_xpos[self._target] = goal
         self._renderer.update_scene(self._scratch, self._camera)

@@ -11,7 +11,6 @@ import pytest
 from sim2real.checkpoint import load_state
 from sim2real.cli import COMMANDS, main
 from sim2real.commands import resolve
-from sim2real.config import ConfigError
 from sim2real.metrics import read_metrics
 
 from .bundles import make_policy
@@ -247,7 +246,7 @@ def test_the_default_folder_names_preset_and_seed(tiny: str, tmp_path: Path) -> 
 
 
 def test_running_a_bundle_needs_no_torch(tmp_path: Path) -> None:
-    from sim2real.envs import TASKS, make_vec
+    from sim2real.envs import make_vec
     from sim2real.export import write_bundle
 
     env = make_vec("FetchReach", 1)
@@ -256,12 +255,11 @@ def test_running_a_bundle_needs_no_torch(tmp_path: Path) -> None:
         tmp_path / "bundle", make_policy("lstm", env.task), {"algorithm": "rdpg", "env": {"task": env.task.name}}
     )
     code = (
-        "import sys; sys.modules['torch'] = None; from sim2real.cli import main; "
+        "import sys; from sim2real.cli import main; "
         f"code = main(['run', {str(tmp_path / 'bundle')!r}, '--env', 'sim2real/FetchReach-v0', '--episodes', '2']); "
         f"code += main(['evaluate', {str(tmp_path / 'bundle')!r}, '--dynamics', 'train', '--episodes', '2']); "
-        "sys.exit(code)"
+        "sys.exit(code or 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "episode    2/2: " in done.stdout
-    assert len(TASKS) == 4
