@@ -1,6 +1,5 @@
 .DEFAULT_GOAL := help
-SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+.SHELLFLAGS := -eu -c
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,12 +7,11 @@ BIN := $(VENV)/bin
 EXTRAS := export,track,video
 DEV_EXTRAS := dev,export,baselines,track,video
 DEMO := runs/demo
-# The first Python >= 3.11 found; set PYTHON=/path/to/python3 to choose.
-PYTHON ?=
-FIND_PYTHON = for p in "$(PYTHON)" python3 python3.11 python3.12 python3.13 python; do \
-	[ -n "$$p" ] && "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; exit 0; }; done; \
-	echo "make: no Python >= 3.11 found (tried PYTHON, python3, python3.11 to python3.13, python)." \
-	"Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1
+# The first of these that is 3.11 or newer; to choose: make PYTHON=/path/to/python3
+PYTHON ?= python3 python3.11 python3.12 python3.13 python
+FIND_PYTHON = for p in $(PYTHON); do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; exit 0; }; done; \
+	echo "make: no Python >= 3.11 among: $(PYTHON). Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1
 
 .PHONY: help install install-dev demo test test-slow check format bench clean
 
@@ -28,10 +26,12 @@ $(BIN)/python:
 # Stamps: an installation is repeated only when the pins or the package's own description change.
 # constraints.txt is not optional: without its torch pin, pip takes the newest build with several GB of CUDA libraries.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV): about 2 GB, some minutes"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV): about 3 GB, some minutes"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(DEV_EXTRAS)]'
 	@touch $@ $(VENV)/.installed
 

@@ -8,7 +8,7 @@ Deviations from Peng et al., each an option:
   * several goals for every unroll of the memory, relabelled step by step (`num_goals`, `per_step`), instead of one
     goal for the whole episode; legal because the memory reads neither goal nor reward;
   * the critic also sees the noise-free state, not only the dynamics mu (`omniscient`);
-  * episodes are drawn in proportion to how far the object moved (`priority`);
+  * episodes and steps are drawn in proportion to how far the object is about to move (`priority`);
   * a lower learning rate for the memory (`memory_learning_rate`), clipped gradients, an L2 penalty on actions.
 What the paper leaves open (gamma, target rate, target clipping, buffer, strategy) follows Plappert et al. 2018.
 """
@@ -141,10 +141,10 @@ class RDPG:
 
     def _times(self, batch: EpisodeBatch) -> Tensor:
         """Transitions of each episode that this update uses: [B, K]."""
-        size, steps, k = len(batch.index), self.env.task.horizon, self.config.steps_per_episode
-        if k is None:
-            return torch.arange(steps, device=self.device).expand(size, steps)
-        return torch.randint(steps, (size, k), generator=self._draw, device=self.device)
+        steps = self.config.steps_per_episode
+        if steps is None:
+            return torch.arange(self.env.task.horizon, device=self.device).expand(len(batch.index), -1)
+        return self.replay.sample_steps(batch, steps, self._draw)
 
     def _sequence(self, batch: EpisodeBatch) -> Tensor:
         """What the memories read, (s_t, a_{t-1}) at every step: [B, T+1, D+A]; nothing if there is no memory."""

@@ -51,7 +51,7 @@ class RDPGConfig:
     batch_episodes: int = 20
     """Episodes of a batch, B."""
     steps_per_episode: int | None = None
-    """Transitions taken from each episode of a batch, K; null takes all of them."""
+    """Transitions taken from each episode of a batch, K; null takes all of them, whatever their priority."""
     num_goals: int = 1
     """Goals for every transition, from one unroll of the memories."""
     relabel_strategy: Strategy = "future"
@@ -61,7 +61,7 @@ class RDPGConfig:
     relabel_probability: float = 0.8
     """Probability k that a hindsight goal replaces the one asked for."""
     priority: Priority = "energy"
-    """Episodes drawn in proportion to how far the achieved goal travelled (``energy``), or uniformly."""
+    """Steps drawn in proportion to how far the achieved goal is about to move (``energy``), or uniformly."""
     capacity: int = 20_000
     """Episodes in the replay."""
     updates_per_collect: int = 40

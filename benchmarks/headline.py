@@ -62,7 +62,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/headline"))
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--no-bundle", action="store_true", help="leave results/bundles/PRESET as it is")
-    args, args.train_options = parser.parse_known_args()
+    args, train_options = parser.parse_known_args()
+    args.train_options = train_options
     args.runs.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(args.parallel) as pool:
         seeds = list(pool.map(lambda seed: train_and_score(args, seed), args.seeds))

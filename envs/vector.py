@@ -29,9 +29,10 @@ from sim2real.types import FloatArray, State
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# Independent streams of an episode's randomness. Start and goal have their own, so a seed means the same starts and
-# goals under every set of dynamics, and so have the parameters, so it means the same quantiles of each.
-TASK_STREAM, DYNAMICS_STREAM, SIGNAL_STREAM = range(3)
+# Independent streams of an episode's randomness: task, dynamics, signals. Start and goal have their own, so a seed
+# means the same starts and goals under every set of dynamics, and so have the parameters, so it means the same
+# quantiles of each. Exploring starts come last, so that episodes are the same where there are none.
+STREAMS = range(4)
 
 
 class FetchVectorEnv(VectorEnv[Any, Any, Any]):
@@ -48,13 +49,22 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
     }
 
     def __init__(
-        self, task: str, num_envs: int, dynamics: str | DynamicsSet = "train", seed: int = 0, threads: int = 2
+        self,
+        task: str,
+        num_envs: int,
+        dynamics: str | DynamicsSet = "train",
+        seed: int = 0,
+        threads: int = 2,
+        near_starts: float = 0.0,
     ) -> None:
         if task not in fetch.TASKS:
             raise UserError(unknown("task", task, fetch.TASKS))
         if num_envs < 1 or threads < 1:
             raise UserError(f"num_envs and threads must be at least 1, got {num_envs} and {threads}")
+        if not 0.0 <= near_starts <= 1.0:
+            raise UserError(f"near_starts is a share in [0, 1], got {near_starts}")
         self.fetch = fetch.TASKS[task]
+        self._near_starts = near_starts
         self.dynamics = dynamics if isinstance(dynamics, DynamicsSet) else load_dynamics(dynamics)
         self.privileged = privileged(self.fetch.has_object)
         self.task = fetch.task_spec(self.fetch, self.privileged.names)
@@ -129,11 +139,13 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _draw(self, i: int, episode: int) -> Signals:
         """Everything random about an episode of environment ``i``."""
-        task, dynamics, signal = (np.random.default_rng([self._seed, episode, stream]) for stream in range(3))
+        task, dynamics, signal, near = (np.random.default_rng([self._seed, episode, stream]) for stream in STREAMS)
         values = self.dynamics.sample(dynamics.random(len(PARAMETERS)))
         self._values[i] = np.where(self._exists, values, NOMINAL_VALUES)
         if self.fetch.has_object:
             self._object_starts[i] = fetch.sample_start(self.fetch, self._initial, task)
+            if near.random() < self._near_starts:
+                self._object_starts[i] = fetch.sample_near_start(self._initial, near)
         height = float(self._values[i, INDEX["table_height"]])
         self._goals[i] = fetch.sample_goal(self.fetch, self._initial, task, height)
         signals = draw_signals(
@@ -251,7 +263,12 @@ NOMINAL_VALUES = NOMINAL.sample(np.zeros(len(PARAMETERS)))
 
 
 def make_vec(
-    task: str, num_envs: int, dynamics: str | DynamicsSet = "train", seed: int = 0, threads: int = 2
+    task: str,
+    num_envs: int,
+    dynamics: str | DynamicsSet = "train",
+    seed: int = 0,
+    threads: int = 2,
+    near_starts: float = 0.0,
 ) -> FetchVectorEnv:
     """N environments of ``task`` (see `sim2real.envs.TASKS`) on ``threads`` threads.
 
@@ -261,8 +278,10 @@ def make_vec(
         dynamics: a set, the name of a packaged one (``nominal``, ``train``, ``unseen``), or the path of a YAML file.
         seed: first seed of the sequence of episodes.
         threads: at most as many as there are cores.
+        near_starts: share of episodes whose object starts 5 to 10 cm from the gripper, for training (exploring starts);
+            0 is the task itself.
 
     Raises:
         UserError: unknown task or dynamics.
     """
-    return FetchVectorEnv(task, num_envs, dynamics, seed, threads)
+    return FetchVectorEnv(task, num_envs, dynamics, seed, threads, near_starts)

@@ -34,7 +34,7 @@ def train(source: str, run_dir: Path | None, overrides: Sequence[str], **options
     import torch
 
     from sim2real.agents import AGENTS
-    from sim2real.runs import check_run, open_run
+    from sim2real.runs import check_run, exclusive, open_run
     from sim2real.trainer import Trainer
 
     # Before the environments are made: a wrong folder should be known at once.
@@ -43,11 +43,14 @@ def train(source: str, run_dir: Path | None, overrides: Sequence[str], **options
     torch.set_num_threads(config.threads)
     env, evaluate_fn = _training_env(config), _evaluation(config)
     algorithm = AGENTS[config.algorithm].build(config.agent, env, seed=config.seed, device=device)
-    run = open_run(folder, config, env.task, ["sim2real", *sys.argv[1:]], device)
-    print(f"training {config.algorithm} on {config.env.task} ({config.env.dynamics} dynamics), {device}, into {folder}")
-    outcome = Trainer(config.trainer, algorithm, evaluate_fn, run, folder).run()
+    with exclusive(folder):
+        run = open_run(folder, config, env.task, ["sim2real", *sys.argv[1:]], device)
+        print(
+            f"training {config.algorithm} on {config.env.task} under {config.env.dynamics} dynamics, {device}: {folder}"
+        )
+        outcome = Trainer(config.trainer, algorithm, evaluate_fn, run, folder).run()
     if outcome.reason == "signal":
-        print(f"to continue: {_continue_command(source, folder)}")
+        print(f"to continue, give the same command again, with --run-dir {folder}")
         return 128 + outcome.signal
     return 0
 
@@ -197,7 +200,8 @@ def _training_env(config: ExperimentConfig) -> GoalVectorEnv:
     from sim2real.seeding import component_seed
 
     e = config.env
-    return make_vec(e.task, e.num_envs, e.dynamics, seed=component_seed(config.seed, "training"), threads=e.threads)
+    seed = component_seed(config.seed, "training")
+    return make_vec(e.task, e.num_envs, e.dynamics, seed=seed, threads=e.threads, near_starts=e.near_starts)
 
 
 def _evaluation(config: ExperimentConfig) -> Evaluate:
@@ -237,12 +241,6 @@ def _task_of(env_id: str) -> str:
     if env_id not in names:
         raise UserError(unknown("environment", env_id, map(_id_of, TASKS)))
     return names[env_id]
-
-
-def _continue_command(source: str, folder: Path) -> str:
-    given = sys.argv[1:]
-    command = ["sim2real", *given] if given[:2] == ["train", source] else ["sim2real", "train", source]
-    return shlex.join(command if "--run-dir" in command else [*command, "--run-dir", str(folder)])
 
 
 def _check_count(option: str, value: int) -> None:

@@ -35,6 +35,9 @@ class EnvConfig:
     """Name of a packaged set of dynamics, or path of a YAML file with one."""
     threads: int = 2
     """Threads that step the environments; results do not depend on it."""
+    near_starts: float = 0.0
+    """Share of training episodes whose object starts almost in touch with the gripper (exploring starts); evaluation
+    never has any."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "num_envs", "threads")

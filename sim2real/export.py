@@ -8,7 +8,6 @@ Normalisers, memory, tanh and action scale are inside the graph; its memory goes
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
 import io
 import json
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 import yaml
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from sim2real.bundle_documents import OPSET, TOLERANCE, build_contract, leapp_layout, model_card, trained_with
@@ -125,7 +124,7 @@ def write_bundle(
 
     (folder / "policy.onnx").write_bytes(_onnx_bytes(policy, contract))
     np.savez_compressed(folder / "parity.npz", allow_pickle=False, **recorded)
-    save_file(weights, folder / "model.safetensors")
+    (folder / "model.safetensors").write_bytes(save(weights))  # save_file would make it readable by its owner only
     _write_json(folder / "config.json", meta)
     checksums = {name: _sha256(folder / name) for name in ("policy.onnx", "parity.npz", "model.safetensors")}
     _write_json(folder / "contract.json", {**contract, "sha256": checksums})
@@ -166,8 +165,7 @@ class _Deployed(nn.Module):
 
     def __init__(self, policy: Any) -> None:
         super().__init__()
-        # A copy: torch.export assigns traced tensors to the attributes of recurrent layers.
-        self.policy = copy.deepcopy(policy)
+        self.policy = policy
         sizes = policy.spec.sizes
         self.widths = [sizes["observation"], sizes["goal"], sizes["action"]]
         self.register_buffer("scale", torch.tensor(policy.spec.action_scale, dtype=torch.float32))

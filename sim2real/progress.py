@@ -36,7 +36,7 @@ class ProgressReport:
             self._bar.update(self._task, completed=min(samples, self._total), text=text)
         elif now - self._last_line >= QUIET_SECONDS:
             self._last_line = now
-            self.say(f"{samples / self._total:4.0%}  {text}")
+            self.say(f"{min(samples / self._total, 1.0):4.0%}  {text}")
 
     def say(self, text: str) -> None:
         """A line that stays."""

@@ -65,7 +65,7 @@ class EpisodeReplay:
             "dynamics": (size["dynamics"],),
         }
         self._data = {name: torch.zeros((capacity, *shape), device=device) for name, shape in shapes.items()}
-        self._weight = torch.zeros(capacity, device=device)
+        self._weight = torch.zeros((capacity, steps), device=device)
         self._next = 0
         self._size = 0
 
@@ -85,17 +85,21 @@ class EpisodeReplay:
         for name, data in self._data.items():
             value = _previous(episodes.action) if name == "previous_action" else getattr(episodes, name)
             data[index] = torch.as_tensor(np.asarray(value, np.float32)).to(self.device)
-        self._weight[index] = self._weights(self._data["achieved_goal"][index])
+        self._weight[index] = self._weights(self._data["achieved_goal"][index]) * self._data["mask"][index]
         self._next = (self._next + n) % self.capacity
         self._size = min(self.capacity, self._size + n)
 
     def _weights(self, achieved_goal: Tensor) -> Tensor:
-        return energy(achieved_goal) if self._priority == "energy" else torch.ones_like(achieved_goal[:, 0, 0])
+        return energy(achieved_goal) if self._priority == "energy" else torch.ones_like(achieved_goal[:, 1:, 0])
 
     def sample(self, batch: int, generator: torch.Generator) -> EpisodeBatch:
-        """B episodes drawn with replacement in proportion to their priority."""
-        index = torch.multinomial(self._weight[: self._size], batch, replacement=True, generator=generator)
-        return EpisodeBatch(self._data, index)
+        """B episodes drawn with replacement in proportion to the priority of their steps together."""
+        weight = self._weight[: self._size].sum(1)
+        return EpisodeBatch(self._data, torch.multinomial(weight, batch, replacement=True, generator=generator))
+
+    def sample_steps(self, batch: EpisodeBatch, steps: int, generator: torch.Generator) -> Tensor:
+        """Times of K transitions of every episode, drawn in proportion to their priority: [B, K]."""
+        return torch.multinomial(self._weight[batch.index], steps, replacement=True, generator=generator)
 
     def state_dict(self) -> State:
         """The filled part of the buffer and the place of the next write."""
@@ -114,21 +118,25 @@ def _previous(action: FloatArray) -> FloatArray:
     return np.concatenate([np.zeros_like(action[:, :1]), action], 1)
 
 
-def energy(achieved_goal: Tensor, *, floor: float = 0.02, ceiling: float = 0.5) -> Tensor:
-    """Priority of episodes: the path the achieved goal travelled (in metres), clipped to [floor, floor + ceiling].
+def energy(achieved_goal: Tensor, *, lookahead: int = 10, floor: float = 0.002, ceiling: float = 0.15) -> Tensor:
+    """Priority of transitions: how far the achieved goal is displaced over the next steps (in metres), clipped.
 
-    In the spirit of energy-based prioritisation (Zhao and Tresp 2018): most early episodes never touch the object,
-    and hindsight makes all their goals trivial. The floor keeps every episode in play; the ceiling keeps an object
-    that was knocked off the table from dominating.
+    In the spirit of energy-based prioritisation (Zhao and Tresp 2018), for transitions instead of episodes: most early
+    episodes never touch the object, most steps of the others come after it was last touched, and hindsight makes the
+    goals of both trivial. The floor keeps every transition in play; the ceiling keeps an object that falls off the
+    table from dominating.
 
     Args:
         achieved_goal: [B, T+1, G]
+        lookahead: steps.
 
     Returns:
-        [B]
+        [B, T]
     """
-    path: Tensor = torch.linalg.vector_norm(achieved_goal.diff(dim=1), dim=-1).sum(-1)
-    return floor + path.clamp(max=ceiling)
+    steps = achieved_goal.shape[1] - 1
+    later = (torch.arange(steps, device=achieved_goal.device) + lookahead).clamp(max=steps)
+    displacement: Tensor = torch.linalg.vector_norm(achieved_goal[:, later] - achieved_goal[:, :-1], dim=-1)
+    return floor + displacement.clamp(max=ceiling)
 
 
 def hindsight_index(

@@ -188,7 +188,9 @@ def _panel(name: str, unit: str, settings: Sequence[Sequence[Bin]]) -> str:
     for k, parts in enumerate(settings):
         style = f"s{k % SERIES}"
         for part in parts:
-            place, value, n = (x(part.low) + x(part.high)) / 2, part.success.value, part.success.n
+            # A little to the side, so that series with equal bins do not hide each other.
+            place = (x(part.low) + x(part.high)) / 2 + 5 * (k - (len(settings) - 1) / 2)
+            value, n = part.success.value, part.success.n
             chart.line([(x(part.low), y(value)), (x(part.high), y(value))], f"curve {style}")
             chart.line([(place, y(part.success.low)), (place, y(part.success.high))], f"whisker thin {style}")
             chart.marker(

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import fcntl
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -82,6 +84,22 @@ def open_run(folder: Path, config: ExperimentConfig, task: TaskSpec, command: Se
     else:
         _write_json(path, {**session, "samples": 0, "seconds": 0.0})
     return Run(folder, config, task)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Make ``folder`` and hold it for this process alone. Raises ``RunError`` while another one trains in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # A lock on the folder itself leaves no file behind and ends with the process, however that ends.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"another process is training in {folder}; wait, or give another --run-dir") from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_run(folder: Path, config: ExperimentConfig) -> None:

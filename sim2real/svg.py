@@ -90,8 +90,8 @@ class Chart:
         if k == 0:
             self._parts.append(f'<circle class="{style}" cx="{_n(x)}" cy="{_n(y)}" r="{_n(size)}">{title}</circle>')
             return
-        sides, turn = {1: (4, 0.0), 2: (4, 0.125), 3: (3, 0.25), 4: (3, 0.75)}[k]
-        angles = [2 * math.pi * (turn - 0.125 * (k == 1) + i / sides) for i in range(sides)]
+        sides, turn = {1: (4, 0.125), 2: (4, 0.0), 3: (3, 0.25), 4: (3, 0.75)}[k]  # square, diamond, triangles
+        angles = [2 * math.pi * (turn + i / sides) for i in range(sides)]
         corners = " ".join(f"{_n(x + 1.3 * size * math.cos(a))},{_n(y - 1.3 * size * math.sin(a))}" for a in angles)
         self._parts.append(f'<polygon class="{style}" points="{corners}">{title}</polygon>')
 

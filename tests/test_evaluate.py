@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim2real.estimates import mean_interval, wilson
@@ -58,6 +58,7 @@ def test_wilson_at_the_ends() -> None:
     assert math.isnan(wilson(0, 0).value)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_contains_the_rate(counts: tuple[int, int]) -> None:
     estimate = wilson(*counts)
@@ -182,6 +183,12 @@ def test_per_parameter_quantile_bins_hand_computed() -> None:
     assert high.success == wilson(4, 5)
 
 
+def test_a_value_on_an_edge_belongs_to_the_upper_bin() -> None:
+    # 0 .. 10 in two bins: the median 5 is an edge, so five values lie below and six above.
+    low, high = _outcome([0] * 5 + [1] * 6).per_parameter(bins=2)["mu_0"]
+    assert (low.success, high.success) == (wilson(0, 5), wilson(6, 6))
+
+
 def test_per_parameter_does_not_bin_across_a_hole() -> None:
     # 1, 1.1, ..., 1.5 and 8, 8.1, 8.2, 8.3 in two bins: six of ten episodes left of the hole, four right of it.
     values = [1, 1.1, 1.2, 1.3, 1.4, 1.5, 8, 8.1, 8.2, 8.3]
@@ -197,6 +204,7 @@ def test_per_parameter_discrete_and_constant() -> None:
     assert _outcome([1, 0], [2.0, 2.0]).per_parameter() == {}
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=60), st.integers(1, 8))
 def test_every_episode_is_in_exactly_one_bin(values: list[float], bins: int) -> None:
     for parts in _outcome([1] * len(values), values).per_parameter(bins).values():

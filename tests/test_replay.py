@@ -55,25 +55,29 @@ def test_too_many_episodes_for_the_replay() -> None:
         replay.add(rollout(env, CountingPolicy(), deterministic=True))
 
 
-def test_energy_is_the_clipped_path() -> None:
+def test_energy_is_the_clipped_displacement_ahead() -> None:
     still = torch.zeros(1, 4, 3)
     there_and_back = torch.zeros(1, 4, 3)
-    there_and_back[0, 1, 0] = 0.1  # 0.1 m there, 0.1 m back
+    there_and_back[0, 1, 0] = 0.1
     far = torch.zeros(1, 4, 3)
     far[0, 3, 2] = 9.0
-    weights = energy(torch.cat([still, there_and_back, far]))
-    torch.testing.assert_close(weights, torch.tensor([0.02, 0.22, 0.52]))
+    weights = energy(torch.cat([still, there_and_back, far]), lookahead=2)
+    # displacement over the next two steps: 0; then 0 - 0, 0.1 - 0, 0 - 0; then 0, 9, 9 clipped to 0.15
+    expected = [[0.002, 0.002, 0.002], [0.002, 0.102, 0.002], [0.002, 0.152, 0.152]]
+    torch.testing.assert_close(weights, torch.tensor(expected))
 
 
 def test_priority_follows_energy() -> None:
     env = Counting(2)
     replay = EpisodeReplay(8, env.task, priority="energy", device=CPU)
     episodes = rollout(env, CountingPolicy(), deterministic=True)
-    episodes.achieved_goal[0] = 0.0  # stays; the other one travels 0.5 m
+    episodes.achieved_goal[0] = (
+        0.0  # stays; the other one moves 0.1 m a step: at the ceiling but for the last
+    )
     replay.add(episodes)
     goal = replay.sample(2_000, generator()).whole("desired_goal")[:, 0]
-    # weights 0.02 and 0.52: share of the one that stayed = 0.037, standard deviation 0.004
-    assert float((goal == 0).float().mean()) == pytest.approx(0.02 / 0.54, abs=0.02)
+    # weights 5 * 0.002 and 4 * 0.152 + 0.102: share of the one that stayed = 0.014, standard deviation 0.003
+    assert float((goal == 0).float().mean()) == pytest.approx(0.01 / 0.72, abs=0.01)
 
 
 @given(
@@ -173,3 +177,19 @@ def test_state_round_trip(priority: Literal["uniform", "energy"]) -> None:
     second.add(more)
     a, b = first.sample(20, generator(5)), second.sample(20, generator(5))
     np.testing.assert_array_equal(a.whole("observation"), b.whole("observation"))
+
+
+def test_steps_are_drawn_by_priority_and_never_from_the_padding() -> None:
+    env = Counting(1)
+    replay = EpisodeReplay(4, env.task, priority="energy", device=CPU)
+    episodes = rollout(env, CountingPolicy(), deterministic=True)
+    episodes.mask[:, 4:] = 0.0  # four of the five steps happened
+    episodes.achieved_goal[:] = 0.0
+    episodes.achieved_goal[:, 3:] = 0.048  # moves in step 2: the steps 0 to 2 see it coming
+    replay.add(episodes)
+    batch = replay.sample(1, generator())
+    t = replay.sample_steps(batch, 10_000, generator())
+    counts = torch.bincount(t[0], minlength=5)
+    # weights 0.05, 0.05, 0.05, 0.002, 0: shares 0.329, 0.329, 0.329, 0.013, 0
+    assert [round(float(c) / 10_000, 1) for c in counts] == [0.3, 0.3, 0.3, 0.0, 0.0]
+    assert counts[3] > 0 and counts[4] == 0

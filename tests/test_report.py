@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim2real.evaluate import Evaluation
@@ -130,6 +130,7 @@ def test_ticks_hand_computed() -> None:
     assert log_ticks(0.2, 5, 3) == pytest.approx([0.3, 1, 3])
 
 
+@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(2, 10))
 def test_ticks_are_few_and_inside(low: float, width: float, most: int) -> None:
     high = low + width
@@ -138,6 +139,7 @@ def test_ticks_are_few_and_inside(low: float, width: float, most: int) -> None:
     assert all(low - 1e-6 * width <= value <= high + 1e-6 * width for value in values)
 
 
+@settings(deadline=None)
 @given(st.floats(1e-6, 1e3), st.floats(1.5, 1e9), st.integers(3, 8))
 def test_log_ticks_are_few_and_inside(low: float, ratio: float, most: int) -> None:
     values = log_ticks(low, low * ratio, most)
@@ -150,6 +152,16 @@ def test_log_ticks_are_few_and_inside(low: float, ratio: float, most: int) -> No
 )
 def test_short(value: float, text: str) -> None:
     assert short(value) == text
+
+
+def test_every_series_has_its_own_marker() -> None:
+    def shape(series: int) -> str:
+        chart = Chart(10, 10, "x")
+        chart.marker(0, 0, series)
+        return re.sub(r'class="[^"]*"', "", chart.render())
+
+    assert len({shape(k) for k in range(5)}) == 5
+    assert shape(5) == shape(0)
 
 
 def test_text_is_escaped() -> None:

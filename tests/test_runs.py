@@ -17,6 +17,7 @@ from sim2real.runs import (
     Run,
     RunError,
     check_run,
+    exclusive,
     load_policy,
     open_run,
     read_config,
@@ -93,6 +94,16 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on(tmp_path: Path) -> Non
     (tmp_path / "run.json").unlink()
     start(tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["samples"] == 0
+
+
+def test_a_run_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "run"):
+        with pytest.raises(RunError, match="another process is training in"), exclusive(tmp_path / "run"):
+            pytest.fail("two at once")
+        with exclusive(tmp_path / "other"):
+            pass
+    with exclusive(tmp_path / "run"):
+        pass
 
 
 def policy_of(seed: int) -> Any:

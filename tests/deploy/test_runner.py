@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim2real.deploy import BundleError, BundleRunner, ObservationError
@@ -68,6 +68,7 @@ def test_missing_and_unknown_names(runner: BundleRunner) -> None:
         runner.step({**named, "elbow": 1.0})
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(width=32), max_size=12))
 def test_only_finite_vectors_of_the_right_length_pass(values: list[float]) -> None:
     names = [f"n{i}" for i in range(4)]

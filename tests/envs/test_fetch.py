@@ -10,7 +10,7 @@ import torch
 from gymnasium.utils import seeding
 from gymnasium_robotics.utils import rotations
 
-from sim2real.envs import TASKS
+from sim2real.envs import TASKS, fetch, make_vec
 from sim2real.envs.fetch import (
     compute_reward,
     euler,
@@ -80,3 +80,21 @@ def test_elements_are_named_once_and_match_the_observation(name: str) -> None:
     assert all(e.unit and e.kind and e.frame for e in (*spec.observation, *spec.goal, *spec.action))
     assert observation(task, np.tile(np.arange(28.0), (2, 1))).shape == (2, len(spec.observation))
     assert len(spec.action_scale) == len(spec.action)
+
+
+def test_exploring_starts_are_near_and_the_share_asked_for() -> None:
+    task = fetch.TASKS["FetchPush"]
+    gripper = fetch.initial(task).gripper[:2]
+
+    def distances(near_starts: float) -> Any:
+        env = make_vec("FetchPush", 40, "nominal", seed=5, threads=1, near_starts=near_starts)
+        obs, _ = env.reset()
+        env.close()
+        return np.linalg.norm(obs["achieved_goal"][:, :2] - gripper, axis=1)
+
+    usual, half, all_near = distances(0.0), distances(0.5), distances(1.0)
+    assert usual.min() > 0.099 and all_near.max() < 0.101 and all_near.min() > 0.049
+    moved = half != usual
+    assert 10 <= moved.sum() <= 30  # 40 draws at 0.5
+    np.testing.assert_array_equal(half[moved], all_near[moved])
+    assert bool((half[moved] < 0.101).all())

@@ -298,7 +298,7 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
 
 
 def test_a_picture_does_not_disturb_the_simulation() -> None:
-    env, plain = (make_vec("FetchPickAndPlace", 1, "train") for _ in range(2))
+    env, plain = (make_vec("FetchPickAndPlace", 1, "nominal") for _ in range(2))
     actions = random_actions(1, steps=4)
     env.reset()
     plain.reset()

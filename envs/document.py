@@ -1,0 +1,64 @@
+"""The table in ``docs/dynamics.md``: ``python -m sim2real.envs.document docs/dynamics.md`` brings it up to date."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sim2real.envs.dynamics import PARAMETERS, DynamicsParameter
+from sim2real.envs.dynamics_sets import Distribution, load_dynamics
+
+BEGIN, END = "<!-- parameters: begin -->", "<!-- parameters: end -->"
+HEAD = ("Parameter", "What", "Unit", "Writes", "Redrawn", "Nominal", "`train`", "`unseen`")
+EACH_STEP = {
+    "uniform": "each step, uniform up to it",
+    "exponential": "each step, exponential of this mean",
+    "normal": "each step, normal of this deviation",
+    "bernoulli": "each step, with this probability",
+}
+
+
+def table() -> str:
+    """The parameters as a Markdown table."""
+    train, unseen = load_dynamics("train"), load_dynamics("unseen")
+    rows = [
+        (
+            f"`{p.name}`" + ("*" if p.needs else ""),
+            p.text,
+            p.unit,
+            _writes(p),
+            EACH_STEP.get(p.redraw, "episode"),
+            f"{p.nominal:g}",
+            _range(train[p.name]),
+            "as `train`" if unseen[p.name] == train[p.name] else _range(unseen[p.name]),
+        )
+        for p in PARAMETERS
+    ]
+    lines = [HEAD, ("---",) * len(HEAD), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+
+
+def _writes(parameter: DynamicsParameter) -> str:
+    places: dict[str, list[str]] = {}
+    for w in parameter.writes:
+        places.setdefault(f"`{w.field}`" + ("" if w.column is None else f" {w.column}"), []).append(w.where)
+    return "; ".join(f"{field}: {', '.join(where)}" for field, where in places.items()) or "-"
+
+
+def _range(distribution: Distribution) -> str:
+    if distribution.kind == "fixed":
+        return f"{distribution.intervals[0][0]:g}"
+    pairs = " or ".join(f"{low:g} to {high:g}" for low, high in distribution.intervals)
+    return f"{pairs} (log)" if distribution.log else pairs
+
+
+def updated(text: str) -> str:
+    """``text`` with the table between its two markers replaced."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(updated(path.read_text(encoding="utf-8")), encoding="utf-8")
