@@ -56,6 +56,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         seed: int = 0,
         threads: int = 2,
         near_starts: float = 0.0,
+        widen_episodes: int = 0,
     ) -> None:
         if task not in fetch.TASKS:
             raise UserError(unknown("task", task, fetch.TASKS))
@@ -64,7 +65,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         if not 0.0 <= near_starts <= 1.0:
             raise UserError(f"near_starts is a share in [0, 1], got {near_starts}")
         self.fetch = fetch.TASKS[task]
-        self._near_starts = near_starts
+        self._near_starts, self._widen_episodes = near_starts, widen_episodes
         self.dynamics = dynamics if isinstance(dynamics, DynamicsSet) else load_dynamics(dynamics)
         self.privileged = privileged(self.fetch.has_object)
         self.task = fetch.task_spec(self.fetch, self.privileged.names)
@@ -141,6 +142,8 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         """Everything random about an episode of environment ``i``."""
         task, dynamics, signal, near = (np.random.default_rng([self._seed, episode, stream]) for stream in STREAMS)
         values = self.dynamics.sample(dynamics.random(len(PARAMETERS)))
+        if episode < self._widen_episodes:
+            values = NOMINAL_VALUES + episode / self._widen_episodes * (values - NOMINAL_VALUES)
         self._values[i] = np.where(self._exists, values, NOMINAL_VALUES)
         if self.fetch.has_object:
             self._object_starts[i] = fetch.sample_start(self.fetch, self._initial, task)
@@ -269,6 +272,7 @@ def make_vec(
     seed: int = 0,
     threads: int = 2,
     near_starts: float = 0.0,
+    widen_episodes: int = 0,
 ) -> FetchVectorEnv:
     """N environments of ``task`` (see `sim2real.envs.TASKS`) on ``threads`` threads.
 
@@ -280,8 +284,9 @@ def make_vec(
         threads: at most as many as there are cores.
         near_starts: share of episodes whose object starts 5 to 10 cm from the gripper, for training (exploring starts);
             0 is the task itself.
+        widen_episodes: episodes over which dynamics grow from nominal to the full set, for training (a curriculum).
 
     Raises:
         UserError: unknown task or dynamics.
     """
-    return FetchVectorEnv(task, num_envs, dynamics, seed, threads, near_starts)
+    return FetchVectorEnv(task, num_envs, dynamics, seed, threads, near_starts, widen_episodes)

@@ -201,7 +201,7 @@ def _training_env(config: ExperimentConfig) -> GoalVectorEnv:
 
     e = config.env
     seed = component_seed(config.seed, "training")
-    return make_vec(e.task, e.num_envs, e.dynamics, seed=seed, threads=e.threads, near_starts=e.near_starts)
+    return make_vec(e.task, e.num_envs, e.dynamics, seed, e.threads, e.near_starts, e.widen_episodes)
 
 
 def _evaluation(config: ExperimentConfig) -> Evaluate:

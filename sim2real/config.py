@@ -38,9 +38,13 @@ class EnvConfig:
     near_starts: float = 0.0
     """Share of training episodes whose object starts almost in touch with the gripper (exploring starts); evaluation
     never has any."""
+    widen_episodes: int = 0
+    """Training episodes over which the dynamics grow from nominal to the full set (a curriculum); 0: full from the
+    start. Evaluation always has the full set."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "num_envs", "threads")
+        at_least(self, 0, "widen_episodes")
 
 
 @dataclass(frozen=True)

@@ -89,15 +89,15 @@ def test_evaluation_and_saving_do_not_disturb_training(tmp_path: Path) -> None:
 
 
 def test_everything_happens_when_its_interval_is_passed(tmp_path: Path) -> None:
-    # 10 samples an iteration. save_every 70: passed at 70, 140, 210, 280, and once more at the end.
-    _, files, outcome = train(tmp_path)
-    assert [samples for samples, _ in files.recorded] == [70, 140, 210, 280, 300]
+    # 10 samples an iteration. save_every 65: 65, 130, 195 and 260 are passed at these; and once more at the end.
+    _, files, outcome = train(tmp_path, save_every=65)
+    assert [samples for samples, _ in files.recorded] == [70, 130, 200, 260, 300]
     rows = read_metrics(tmp_path)
     evaluated = [row["samples"] for row in rows if "eval/success" in row]
     assert evaluated == [50, 100, 150, 200, 250, 300]
-    # log_every 20: every even iteration; and what is pending when a checkpoint is taken (70, 210).
+    # log_every 20: every even iteration; and what is pending when a checkpoint is taken (70, 130).
     logged = [row["samples"] for row in rows if "loss" in row]
-    assert logged == sorted([*range(20, 301, 20), 70, 210])
+    assert logged == sorted([*range(20, 301, 20), 70, 130])
     assert (outcome.reason, outcome.position.samples) == ("samples", 300)
 
 

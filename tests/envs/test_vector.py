@@ -311,3 +311,14 @@ def test_a_picture_does_not_disturb_the_simulation() -> None:
     assert picture.shape == (480, 480, 3) and picture.dtype == np.uint8
     assert (picture[..., 0].astype(int) - picture[..., 1] > 100).sum() > 20, "the red goal is not in the picture"
     env.close()
+
+
+def test_dynamics_widen_from_nominal_to_the_full_set() -> None:
+    full = make_vec("FetchPush", 4, "train", seed=3, threads=1)
+    widening = make_vec("FetchPush", 4, "train", seed=3, threads=1, widen_episodes=8)
+    nominal = np.array([p.nominal for p in PARAMETERS])[full.privileged.indices]
+    for first in (0, 4, 8):  # episodes 0-3, 4-7 and 8-11
+        values = full.reset()[1]["dynamics_values"]
+        share = np.minimum((first + np.arange(4)) / 8, 1.0)[:, None]
+        expected = nominal + share * (values - nominal)
+        np.testing.assert_allclose(widening.reset()[1]["dynamics_values"], expected, rtol=1e-12)
