@@ -60,8 +60,8 @@ format: $(VENV)/.installed-dev  ## let ruff repair and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev  ## every benchmark; each prints one JSON object as its last line
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+bench: $(VENV)/.installed-dev  ## short forms of the benchmarks; each prints one JSON object as its last line
+	@for name in env_throughput learner; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick; done
 
 clean:  ## remove .venv and what builds and tools leave behind (runs/ stays)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -67,9 +67,8 @@ def test_merging_writes_to_nothing() -> None:
 
 
 def test_an_unknown_key_suggests_the_nearest() -> None:
-    assert error({"env": {"num_env": 4}}) == (
-        "env: unknown key 'num_env'. Did you mean 'num_envs'? Allowed: dynamics, num_envs, task, threads"
-    )
+    message = error({"env": {"num_env": 4}})
+    assert message.startswith("env: unknown key 'num_env'. Did you mean 'num_envs'? Allowed: dynamics, ")
 
 
 def test_an_unknown_key_is_found_where_it_belongs() -> None:

@@ -71,9 +71,7 @@ def test_priority_follows_energy() -> None:
     env = Counting(2)
     replay = EpisodeReplay(8, env.task, priority="energy", device=CPU)
     episodes = rollout(env, CountingPolicy(), deterministic=True)
-    episodes.achieved_goal[0] = (
-        0.0  # stays; the other one moves 0.1 m a step: at the ceiling but for the last
-    )
+    episodes.achieved_goal[0] = 0.0  # stays; the other one moves 0.1 m a step: at the ceiling but for the last
     replay.add(episodes)
     goal = replay.sample(2_000, generator()).whole("desired_goal")[:, 0]
     # weights 5 * 0.002 and 4 * 0.152 + 0.102: share of the one that stayed = 0.014, standard deviation 0.003
