@@ -1,0 +1,92 @@
+"""What every learner in the table has to do, whatever its method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sim2real.agents import AGENTS
+from sim2real.checkpoint import load_state, save_state
+from sim2real.types import Algorithm
+from tests.toys import PointReach
+
+SMALL: dict[str, dict[str, Any]] = {
+    "rdpg": {"hidden": (16,), "embedding": 8, "memory_units": 8, "capacity": 100, "updates_per_collect": 3}
+}
+"""Options that make a learner take milliseconds; a new learner adds a line."""
+
+
+def make(name: str, *, seed: int = 0, device: str = "cpu") -> Algorithm:
+    entry = AGENTS[name]
+    return entry.build(entry.config(**SMALL[name]), PointReach(4, hidden_sign=True), seed=seed, device=device)
+
+
+def weights(algorithm: Algorithm) -> list[torch.Tensor]:
+    policy: Any = algorithm.policy
+    return [p.detach().cpu().clone() for p in policy.parameters()]
+
+
+def rounds(algorithm: Algorithm, n: int) -> dict[str, float]:
+    metrics: dict[str, Any] = {}
+    for _ in range(n):
+        cost, collected = algorithm.collect()
+        assert cost > 0
+        metrics |= collected | algorithm.update()
+    return {key: float(value) for key, value in metrics.items()}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_it_learns_something_and_says_finite_numbers(name: str) -> None:
+    algorithm = make(name)
+    before = weights(algorithm)
+    metrics = rounds(algorithm, 2)
+    assert metrics and all(np.isfinite(value) for value in metrics.values())
+    assert any(not torch.equal(a, b) for a, b in zip(before, weights(algorithm), strict=True))
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_a_checkpoint_file_continues_it_bit_for_bit(name: str, tmp_path: Path) -> None:
+    unbroken, interrupted = make(name), make(name)
+    rounds(unbroken, 2)
+    rounds(interrupted, 2)
+    save_state(tmp_path / "checkpoint", interrupted.state_dict())
+    resumed = make(name, seed=9)
+    resumed.load_state_dict(load_state(tmp_path / "checkpoint"))
+    rounds(unbroken, 2)
+    rounds(resumed, 2)
+    assert all(torch.equal(a, b) for a, b in zip(weights(unbroken), weights(resumed), strict=True))
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_its_policy_is_rebuilt_from_config_and_weights(name: str) -> None:
+    algorithm = make(name)
+    rounds(algorithm, 1)
+    policy: Any = algorithm.policy
+    rebuilt: Any = AGENTS[name].build_policy(AGENTS[name].config(**SMALL[name]), PointReach(1, hidden_sign=True).task)
+    rebuilt.load_state_dict(policy.state_dict())
+    obs = {
+        "observation": np.array([[0.3], [-0.2]]),
+        "desired_goal": np.array([[0.5], [0.1]]),
+        "previous_action": np.array([[0.1], [0.0]]),
+    }
+    action, _ = policy.act(obs, policy.initial_state(2), deterministic=True)
+    again, _ = rebuilt.act(obs, rebuilt.initial_state(2), deterministic=True)
+    assert action.shape == (2, 1) and action.dtype == np.float32 and bool((np.abs(action) <= 1).all())
+    np.testing.assert_array_equal(action, again)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", AGENTS)
+def test_it_runs_on_cuda_and_continues_there(name: str, tmp_path: Path) -> None:
+    algorithm = make(name, device="cuda")
+    rounds(algorithm, 2)
+    save_state(tmp_path / "checkpoint", algorithm.state_dict())
+    resumed = make(name, device="cuda")
+    resumed.load_state_dict(load_state(tmp_path / "checkpoint"))
+    metrics = rounds(resumed, 1)
+    assert all(np.isfinite(value) for value in metrics.values())
