@@ -102,7 +102,7 @@ def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes:
     """Film the policy of a run or a bundle under each set of dynamics, side by side."""
     from sim2real.record import record as film
 
-    _check_count("--episodes", episodes)
+    _check_episodes(episodes, seed)
     policy, task = open_policy(source)
     envs = {name: _make_env(task, name, episodes=1) for name in dynamics}
     print(f"video: {film(policy, envs, out or source / 'video.mp4', episodes=episodes, seed=seed)}")
@@ -126,7 +126,7 @@ def run(bundle: Path, env_id: str, dynamics: str, *, episodes: int, seed: int) -
     """Run a bundle in an environment, without torch."""
     from sim2real.deploy import load_bundle, run_in_env
 
-    _check_count("--episodes", episodes)
+    _check_episodes(episodes, seed)
     opened = load_bundle(bundle)
     env = _make_env(_task_of(env_id), dynamics, episodes=1)
     run_in_env(opened, env, episodes=episodes, seed=seed)
@@ -173,7 +173,7 @@ def _score(source: Path, dynamics: Sequence[str], episodes: int, seed: int) -> d
     from sim2real.evaluate import evaluate as score
     from sim2real.evaluate import format_table
 
-    _check_count("--episodes", episodes)
+    _check_episodes(episodes, seed)
     for name in dynamics:
         load_dynamics(name)  # a wrong name should be known before the first set is evaluated
     policy, task = open_policy(source)
@@ -243,9 +243,10 @@ def _task_of(env_id: str) -> str:
     return names[env_id]
 
 
-def _check_count(option: str, value: int) -> None:
-    if value < 1:
-        raise UserError(f"{option} has to be at least 1, got {value}")
+def _check_episodes(episodes: int, seed: int) -> None:
+    for option, value, least in (("--episodes", episodes, 1), ("--seed", seed, 0)):
+        if value < least:
+            raise UserError(f"{option} has to be at least {least}, got {value}")
 
 
 def _check_writable(file: Path | None) -> None:

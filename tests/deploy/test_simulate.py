@@ -48,6 +48,22 @@ def test_run_in_env_equals_the_evaluator(point_bundle: Bundle, capsys: pytest.Ca
     assert lines[-1].startswith(f"success {int(expected.success.sum())}/7 = {rate:.3f}")
 
 
+def test_run_in_env_sends_what_the_policy_does_and_resets_between_episodes(point_bundle: Bundle) -> None:
+    class Recording(PointReach):
+        def step(self, actions: Any) -> Any:
+            sent.append(np.asarray(actions, float))
+            return super().step(actions)
+
+    sent: list[Any] = []
+    env = Recording(2, hidden_sign=False)
+    env.task = dataclasses.replace(env.task, action_scale=(0.3,))
+    run_in_env(point_bundle, env, episodes=6, seed=4)
+    by_runner, sent = sent, []
+    evaluate(BundlePolicy(point_bundle), env, episodes=6, seed=4)
+    assert len(sent) == 3 * env.task.horizon
+    np.testing.assert_allclose(np.array(by_runner), np.array(sent), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
