@@ -15,7 +15,15 @@ SIZE = 64
 
 
 class Filmable(Counting):
-    """Its picture is one grey that grows by 20 a step."""
+    """Its picture is one grey that grows by 20 a step; it notes how it was reset."""
+
+    def __init__(self, num_envs: int) -> None:
+        super().__init__(num_envs)
+        self.seeds: list[int | None] = []
+
+    def reset(self, *, seed: int | None = None) -> Any:
+        self.seeds.append(seed)
+        return super().reset(seed=seed)
 
     def render(self, index: int) -> Any:
         assert index == 0
@@ -33,6 +41,7 @@ def frames(path: Path) -> Any:
 def test_video_holds_all_settings_and_episodes(tmp_path: Path) -> None:
     envs = {"nominal": Filmable(1), "unseen": Filmable(2)}
     path = record(CountingPolicy(), envs, tmp_path / "new" / "film.mp4", episodes=2, seed=0)
+    assert envs["nominal"].seeds == envs["unseen"].seeds == [0, None]  # the second episode is another one
     video, fps = frames(path)
     # 5 steps of 0.04 s: 6 pictures and 15 more of the last one (0.6 s), twice; settings side by side.
     assert fps == 25
