@@ -161,10 +161,13 @@ def open_policy(source: Path) -> tuple[Policy, str]:
         module, meta = load_policy(source)
         policy: Any = module
         return policy, meta["task"]["name"]
-    from sim2real.deploy import BundlePolicy, load_bundle
+    from sim2real.deploy import BundlePolicy, check_task, load_bundle
+    from sim2real.envs.fetch import TASKS, task_spec
 
     bundle = load_bundle(source)
-    return BundlePolicy(bundle), bundle.contract.task
+    task = _task_of(bundle.contract.task)
+    check_task(bundle.contract, task_spec(TASKS[task], ()))
+    return BundlePolicy(bundle), task
 
 
 def _score(source: Path, dynamics: Sequence[str], episodes: int, seed: int) -> dict[str, Evaluation]:

@@ -2,7 +2,7 @@
 
 runner = BundleRunner("bundle")
 runner.reset()
-action = runner.step({"grip_x": 1.34, ...})   # raw readings in, physical action out
+action = runner.step({"gripper_position_x": 1.34, ...})   # raw readings in, physical action out
 """
 
 from sim2real.deploy.bundle import Bundle, is_bundle, load_bundle
