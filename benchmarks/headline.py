@@ -34,8 +34,9 @@ def train_and_score(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     run_dir = args.runs / f"{args.preset}_s{seed}"
     log, scores = run_dir.with_suffix(".log"), run_dir.with_suffix(".json")
     call(log, "train", args.preset, "--run-dir", str(run_dir), "--seed", str(seed), *args.train_options)
-    evaluation = ["--episodes", str(args.episodes), "--seed", str(args.eval_seed), "--json", str(scores)]
-    call(log, "evaluate", str(run_dir), "--dynamics", *args.dynamics, *evaluation)
+    if not is_scored(scores, args):
+        evaluation = ["--episodes", str(args.episodes), "--seed", str(args.eval_seed), "--json", str(scores)]
+        call(log, "evaluate", str(run_dir), "--dynamics", *args.dynamics, *evaluation)
     run = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
     return {
         "seed": seed,
@@ -44,6 +45,16 @@ def train_and_score(args: argparse.Namespace, seed: int) -> dict[str, Any]:
         "train_commit": run["commit"],
         "rows": json.loads(scores.read_text(encoding="utf-8"))["rows"],
     }
+
+
+def is_scored(scores: Path, args: argparse.Namespace) -> bool:
+    """Whether an earlier call left exactly these scores of the finished run."""
+    policy = scores.with_suffix("") / "policy" / "model.safetensors"
+    if not scores.exists() or scores.stat().st_mtime < policy.stat().st_mtime:
+        return False
+    found = json.loads(scores.read_text(encoding="utf-8"))
+    same = (found["episodes"], found["seed"]) == (args.episodes, args.eval_seed)
+    return same and {row["setting"] for row in found["rows"]} >= set(args.dynamics)
 
 
 def success(result: dict[str, Any]) -> dict[str, float]:
