@@ -200,10 +200,19 @@ def _onnx_bytes(policy: Any, contract: Mapping[str, Any]) -> bytes:
         )
     assert program is not None
     model = program.model_proto
+    _forget_sources(model)
     onnx.helper.set_model_props(model, _metadata(contract))
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _forget_sources(model: Any) -> None:
+    """Drop what the exporter notes beside every node: stack traces, with the paths of the machine that exported."""
+    graph = model.graph
+    for entry in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        entry.ClearField("metadata_props")
+        entry.ClearField("doc_string")
 
 
 def _metadata(contract: Mapping[str, Any]) -> dict[str, str]:

@@ -125,6 +125,11 @@ def test_contract_in_file_and_metadata_agree(case: tuple[RDPGPolicy, Path, float
     assert document["trained"]["commit"] == "abc"
 
 
+def test_bundle_holds_no_path_of_the_machine_that_exported(case: tuple[RDPGPolicy, Path, float]) -> None:
+    here = str(Path(export_module.__file__).resolve().parent.parent).encode()
+    assert not [file.name for file in case[1].iterdir() if here in file.read_bytes() or b".py" in file.read_bytes()]
+
+
 def test_layout_names_the_feedback_edges(case: tuple[RDPGPolicy, Path, float]) -> None:
     policy, folder, _ = case
     layout = yaml.safe_load((folder / "policy.yaml").read_text())
