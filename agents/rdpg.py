@@ -201,6 +201,7 @@ class RDPG:
         }
 
     def load_state_dict(self, state: State) -> None:
+        """Continue from `state_dict`, the episodes that were in flight included."""
         for name, module in self._modules().items():
             module.load_state_dict(state["modules"][name])
         for name, optimizer in self._optimizers().items():

@@ -75,9 +75,8 @@ class RDPGConfig:
     the update. Runs stay reproducible either way."""
 
     def __post_init__(self) -> None:
-        for name in ("history", "embedding", "memory_units", "policy_delay", "target_interval", "batch_episodes"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("num_goals", "capacity", "updates_per_collect"):
+        counts = ("history", "embedding", "memory_units", "policy_delay", "target_interval", "batch_episodes")
+        for name in (*counts, "num_goals", "capacity", "updates_per_collect"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("tau", "relabel_probability", "random_probability"):
             self._check(name, 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
