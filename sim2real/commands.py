@@ -134,6 +134,25 @@ def run(bundle: Path, env_id: str, dynamics: str, *, episodes: int, seed: int) -
     return 0
 
 
+def push(bundle: Path, repo_id: str, *, private: bool, revision: str | None) -> int:
+    """Check a bundle and publish it on the Hub."""
+    from sim2real import hub
+
+    done = hub.push(bundle, repo_id, private=private, revision=revision)
+    print(f"pushed {bundle} to {done.repo_id}: {done.url}")
+    print(f"get exactly this one: sim2real pull {done.repo_id} --revision {done.commit} --out DIR")
+    return 0
+
+
+def pull(repo_id: str, out: Path, *, revision: str | None) -> int:
+    """Fetch a bundle from the Hub and check it."""
+    from sim2real import hub
+
+    done = hub.pull(repo_id, out, revision=revision)
+    print(f"pulled {done.repo_id} at {done.commit} to {out}; every file is the one that was exported")
+    return 0
+
+
 def list_all() -> int:
     """Print what can be named on the command line."""
     from sim2real.envs import TASKS

@@ -33,12 +33,12 @@ from sim2real.bundle_documents import (
     to_yaml,
     trained_with,
 )
-from sim2real.checkpoint import replaced_directory
 from sim2real.collect import rollout
 from sim2real.deploy.bundle import FILES, MANIFEST_FILE, load_bundle
 from sim2real.deploy.contract import METADATA_KEY
 from sim2real.deploy.parity import replay_error
 from sim2real.errors import UserError
+from sim2real.folders import check_replaceable, replaced_directory
 from sim2real.runs import load_policy
 from sim2real.types import Episodes, FloatArray, GoalVectorEnv, Policy, TaskSpec, Term
 
@@ -90,14 +90,12 @@ def export(
         delays: least and greatest delay of observation and action in that set (in milliseconds).
 
     Raises:
-        ExportError: the exported policy differs from the trained one by more than 1e-5, or ``out_dir`` holds other
-            files; nothing is written then.
+        ExportError: the exported policy differs from the trained one by more than 1e-5; nothing is written then.
+        UserError: ``out_dir`` holds other files.
     """
     policy, meta = load_policy(run_dir)
     out = Path(out_dir)
-    foreign = sorted(file.name for file in out.iterdir() if file.name not in FILES) if out.is_dir() else []
-    if foreign or out.is_file():
-        raise ExportError(f"--out {out} holds other things than a bundle ({', '.join(foreign[:3])}); give a new folder")
+    check_replaceable(out, FILES, "a bundle")
     with replaced_directory(out) as folder:
         trained = {**trained_with(Path(run_dir)), "dynamics": dynamics}
         write_bundle(folder, policy, meta, env=env, trained=trained, delays=delays)
@@ -138,7 +136,8 @@ def write_bundle(
     weights = {name: tensor.contiguous().clone() for name, tensor in policy.state_dict().items()}
 
     (folder / "policy.onnx").write_bytes(_onnx_bytes(policy, contract))
-    np.savez_compressed(folder / "parity.npz", allow_pickle=False, **recorded)
+    # Floats hardly get smaller by compression, and without it a few lines of C++ read them (examples/cpp).
+    np.savez(folder / "parity.npz", allow_pickle=False, **recorded)
     (folder / "model.safetensors").write_bytes(save(weights))  # save_file would make it readable by its owner only
     _write_json(folder / "config.json", meta)
     (folder / "README.md").write_text(model_card(contract, meta.get("eval") or {}), encoding="utf-8")

@@ -148,10 +148,11 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         chunked = self.headers.get("Transfer-Encoding") == "chunked"
         body = b"".join(self.chunks()) if chunked else self.rfile.read(length)
-        path = unquote(urlsplit(self.path).path)
-        self.hub.requests.append(f"{self.command} {path}")
+        # A slash in the name of a branch comes quoted.
+        parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
+        self.hub.requests.append(f"{self.command} {self.path}")
         try:
-            content, headers = self.route(path.strip("/").split("/"), body)
+            content, headers = self.route(parts, body)
             self.reply(200, content, headers)
         except Refused as error:
             is_json = error.message.startswith("{")
@@ -200,8 +201,8 @@ class Handler(BaseHTTPRequestHandler):
                 return {"errors": [], "warnings": []}
             case ["GET", "api", "models", owner, name]:
                 return hub.info(f"{owner}/{name}", "main", token)
-            case ["GET", "api", "models", owner, name, "revision", *revision]:
-                return hub.info(f"{owner}/{name}", "/".join(revision), token)
+            case ["GET", "api", "models", owner, name, "revision", revision]:
+                return hub.info(f"{owner}/{name}", revision, token)
             case ["POST", "api", "models", owner, name, "branch", branch]:
                 repository = hub.repository(f"{owner}/{name}", token, write=True)
                 if branch in repository.branches:

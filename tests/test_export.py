@@ -213,7 +213,7 @@ def test_a_policy_that_differs_is_refused_and_nothing_is_written(drifting_run: N
 
 def test_files_that_are_no_bundle_are_not_replaced(drifting_run: None, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(ExportError, match=r"holds other things than a bundle \(thesis.tex\)"):
+    with pytest.raises(UserError, match=r"holds other things than a bundle \(thesis.tex\)"):
         export(tmp_path / "run", tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 

@@ -76,8 +76,8 @@ Contract read_contract(const json::Value& document) {
   contract.offset = per_action(action, "offset");
   contract.low = per_action(action, "low");
   contract.high = per_action(action, "high");
-  for (const json::Value& state : document.at("state").array()) {
-    Memory memory{state.at("name").text(), {}};
+  for (const auto& [name, state] : document.at("state").object()) {
+    Memory memory{name, state.at("input").text(), state.at("output").text(), {}};
     for (float size : state.at("shape").floats()) memory.shape.push_back(static_cast<std::int64_t>(size));
     contract.memory.push_back(std::move(memory));
   }
@@ -147,7 +147,7 @@ void Policy::bind() {
   std::vector<std::vector<std::int64_t>> in_shapes = {{1, static_cast<std::int64_t>(width)}};
   std::vector<std::vector<std::int64_t>> out_shapes = {{1, static_cast<std::int64_t>(actions)}};
   for (const Memory& memory : contract_.memory) {
-    names_.insert(names_.end(), {memory.name + "_in", memory.name + "_out"});
+    names_.insert(names_.end(), {memory.input, memory.output});
     in_shapes.push_back(memory.shape);
     out_shapes.push_back(memory.shape);
     state_.emplace_back(count(memory.shape));

@@ -14,9 +14,9 @@ struct Element {
   std::string name, unit, frame;
 };
 
-// A tensor of the memory: it goes in as NAME_in, comes out as NAME_out, and is zero at the start of an episode.
+// A tensor of the memory: what comes out of one step goes into the next, and it is zero at the start of an episode.
 struct Memory {
-  std::string name;
+  std::string name, input, output;
   std::vector<std::int64_t> shape;
 };
 
