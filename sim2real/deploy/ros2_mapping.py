@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from sim2real.deploy.contract import Contract
 from sim2real.errors import UserError, unknown
+from sim2real.types import Element
 
 POSE_FIELDS = tuple(f"{part}.{axis}" for part, axes in (("position", "xyz"), ("euler", "xyz")) for axis in axes)
 TWIST_FIELDS = tuple(f"{part}.{axis}" for part in ("linear", "angular") for axis in "xyz")
@@ -115,18 +116,12 @@ def load_mapping(contract: Contract, file: str | Path | None = None) -> Ros2Mapp
         MappingError: an element has no source or target, or the file names something that does not exist.
     """
     given = _read(Path(file)) if file else {}
-    terms = [(element, term["source"]) for term in contract.document["obs"] for element in term["elements"]]
-    readings = {e["name"]: (e, source) for e, source in terms if e["name"] in contract.readings}
-    sources = _laid_over(
-        {name: _derived_source(element) for name, (element, _) in readings.items()}, given, "readings", Source
-    )
+    readings = {e.name: (e, term.source) for term in contract.terms if term.source != "feedback" for e in term.elements}
+    sources = _laid_over({name: _source(e) for name, (e, _) in readings.items()}, given, "readings", Source)
     targets = _laid_over(
-        {e["name"]: _derived_target(e, contract.control_dt) for e in contract.document["action"]["elements"]},
-        given,
-        "commands",
-        Target,
+        {e.name: _target(e, contract.control_dt) for e in contract.action_elements}, given, "commands", Target
     )
-    commanded = {source.body for name, source in sources.items() if readings[name][1].startswith("command")}
+    commanded = {source.body for name, source in sources.items() if readings[name][1] == "command"}
     names = dict.fromkeys(name for source in sources.values() for name in (source.body, source.minus) if name)
     derived = {name: Body(pose=f"{name}/pose", twist=f"{name}/twist", command=name in commanded) for name in names}
     mapping = Ros2Mapping(
@@ -180,17 +175,17 @@ _BODY_KINDS = {
 """Kind without its first word -> (word in the element's name, part of the message)."""
 
 
-def _derived_source(element: Mapping[str, str]) -> Source | None:
+def _source(element: Element) -> Source | None:
     """From, for example, ``object_relative_velocity_x`` of kind ``state/body/linear_velocity``; None: not derivable."""
-    name, kind = element["name"], element.get("kind", "").partition("/")[2]
-    scale = _period(element.get("unit", ""))
+    name, kind = element.name, element.kind.partition("/")[2]
+    scale = _period(element.unit)
     if kind in _BODY_KINDS:
         word, part = _BODY_KINDS[kind]
         found = re.fullmatch(rf"(?P<body>\w+?)(?P<relative>_relative)?_{word}_(?P<axis>[xyz])", name)
         if found is None:
             return None
         # The frame of a relative element begins with the body it is relative to.
-        minus = element.get("frame", "").split()[0] if found["relative"] else ""
+        minus = element.frame.split()[0] if found["relative"] else ""
         return Source(f"{part}.{found['axis']}", body=found["body"], minus=minus, scale=scale)
     interface = kind.partition("joint/")[2]
     if interface in JOINT_FIELDS:
@@ -198,8 +193,8 @@ def _derived_source(element: Mapping[str, str]) -> Source | None:
     return None
 
 
-def _derived_target(element: Mapping[str, str], control_dt: float) -> Target | None:
-    name, kind = element["name"], element.get("kind", "").partition("/")[2]
+def _target(element: Element, control_dt: float) -> Target | None:
+    name, kind = element.name, element.kind.partition("/")[2]
     axis = name[-1] if re.search(r"_[xyz]$", name) else ""
     if kind in ("body/displacement", "body/linear_velocity", "body/velocity") and axis:
         return Target("twist", f"linear.{axis}", scale=1 / control_dt if kind == "body/displacement" else 1.0)

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Sequence
+
+from sim2real.deploy.contract import Contract
+from sim2real.types import Element, Term
 
 
-def element(name: str, kind: str = "", unit: str = "m", frame: str = "world") -> dict[str, str]:
-    return {"name": name, "unit": unit, "kind": kind, "frame": frame}
+def element(name: str, kind: str = "", unit: str = "m", frame: str = "world") -> Element:
+    return Element(name, unit, kind, frame)
 
 
 def contract(
-    sensors: Sequence[Mapping[str, str]],
-    actions: Sequence[Mapping[str, str]],
-    commands: Sequence[Mapping[str, str]] = (),
-    control_dt: float = 0.04,
-) -> Any:
-    """The part of a contract that adapters read."""
-    document = {
-        "obs": [
-            {"name": "observation", "source": "sensor", "elements": list(sensors)},
-            {"name": "desired_goal", "source": "command", "elements": list(commands)},
-        ],
-        "action": {"elements": list(actions)},
-    }
-    return SimpleNamespace(
-        document=document,
+    sensors: Sequence[Element], actions: Sequence[Element], commands: Sequence[Element] = (), control_dt: float = 0.04
+) -> Contract:
+    """A contract of a policy without memory whose actions are in [-1, 1]."""
+    n = len(actions)
+    return Contract(
+        task="Toy",
         control_dt=control_dt,
-        readings=tuple(e["name"] for e in (*sensors, *commands)),
-        action=tuple(e["name"] for e in actions),
+        terms=(Term("observation", "sensor", tuple(sensors)), Term("desired_goal", "command", tuple(commands))),
+        action_elements=tuple(actions),
+        action_scale=(1.0,) * n,
+        action_offset=(0.0,) * n,
+        action_low=(-1.0,) * n,
+        action_high=(1.0,) * n,
+        rate_limit=(2.0,) * n,
+        state={},
+        delays={"observation": (0.0, 0.0), "action": (0.0, 0.0)},
+        tolerance=1e-5,
+        document={},
     )

@@ -8,17 +8,12 @@ import pytest
 
 from sim2real.deploy.ros2_mapping import Body, MappingError, Source, Target, load_mapping, table
 from sim2real.envs.fetch import TASKS, task_spec
-from sim2real.types import Element
 from tests.deploy.contracts import contract, element
 
 
 def of_task(name: str) -> Any:
     spec = task_spec(TASKS[name], ())
-
-    def plain(elements: tuple[Element, ...]) -> list[dict[str, str]]:
-        return [element(e.name, e.kind, e.unit, e.frame) for e in elements]
-
-    return contract(plain(spec.observation), plain(spec.action), plain(spec.goal))
+    return contract(spec.observation, spec.action, spec.goal)
 
 
 @pytest.fixture
