@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from sim2real import __version__
 from sim2real.deploy import BundleError, load_bundle
-from sim2real.deploy.bundle import FILES, MANIFEST_FILE, read_manifest, verified, verify_files
+from sim2real.deploy.bundle import FILES, MANIFEST_FILE, RUNNER_FILE, read_manifest, verified, verify_files
 from sim2real.deploy.contract import parse_contract
 from sim2real.errors import UserError
 from sim2real.folders import check_replaceable, replaced_directory
+from sim2real.runner_archive import archive
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -106,6 +107,11 @@ def pull(repo_id: str, out: Path, *, revision: str | None = None) -> Revision:
             except BundleError as error:
                 raise HubError(f"nothing was written: {repo_id} at {commit[:12]} is no bundle to trust: {error}") from None
     return Revision(repo_id, commit, f"{api.endpoint}/{repo_id}/tree/{commit}")
+
+
+def has_own_runner(bundle: Path) -> bool:
+    """Whether the bundle's ``runner.pyz``, a program, is byte for byte the one that this sim2real puts into bundles."""
+    return (bundle / RUNNER_FILE).read_bytes() == archive()
 
 
 def _checked(bundle: Path) -> tuple[dict[str, bytes], str]:

@@ -35,6 +35,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no_token"))
         monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.chdir(tmp_path)
         yield server
 
 
@@ -142,6 +143,18 @@ def test_only_what_belongs_to_a_bundle_is_fetched(fake: FakeHub, bundle: Path, t
     hub.pull(REPO, tmp_path / "out")
     assert contents(tmp_path / "out").keys() == set(FILES)
     assert {file.name for file in tmp_path.iterdir()} == {"bundle", "out"}
+
+
+def test_a_runner_that_is_not_ours_is_told(
+    fake: FakeHub, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.push(bundle, REPO)
+    assert main(["pull", REPO, "--out", "out"]) == 0
+    assert "runner.pyz" not in capsys.readouterr().out
+    replace(bundle, "runner.pyz", b"print('something else')")
+    hub.push(bundle, REPO)
+    assert main(["pull", REPO, "--out", "out"]) == 0
+    assert "out/runner.pyz is a program from lab/reach, other than the runner of this" in capsys.readouterr().out
 
 
 # ---- what must not -------------------------------------------------------------------------------------------------
