@@ -1,4 +1,4 @@
-"""State <-> ``state.safetensors`` + ``state.json``: no pickle, versioned, and never half written (`sim2real.folders`)."""
+"""State <-> ``state.safetensors`` + ``state.json``: no pickle, versioned, never half written (`sim2real.folders`)."""
 
 from __future__ import annotations
 

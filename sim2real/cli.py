@@ -211,9 +211,7 @@ def push(
 def pull(
     repo_id: Positional[Annotated[str, arg(metavar="REPO_ID")]],
     out: Annotated[Path, arg(metavar="DIR")],
-    revision: Annotated[
-        str | None, arg(metavar="REVISION", help_behavior_hint="(default: the newest of main)")
-    ] = None,
+    revision: Annotated[str | None, arg(metavar="REVISION", help_behavior_hint="(default: the newest of main)")] = None,
 ) -> int:
     """Fetch a bundle from the Hugging Face Hub and check that it is complete and unaltered.
 

@@ -105,7 +105,9 @@ def pull(repo_id: str, out: Path, *, revision: str | None = None) -> Revision:
             try:
                 parse_contract(verify_files(folder)["contract"])
             except BundleError as error:
-                raise HubError(f"nothing was written: {repo_id} at {commit[:12]} is no bundle to trust: {error}") from None
+                raise HubError(
+                    f"nothing was written: {repo_id} at {commit[:12]} is no bundle to trust: {error}"
+                ) from None
     return Revision(repo_id, commit, f"{api.endpoint}/{repo_id}/tree/{commit}")
 
 
@@ -181,7 +183,10 @@ def _explanation(error: Exception, repo_id: str, revision: str | None) -> str | 
     if isinstance(error, errors.RepositoryNotFoundError):
         return f"there is no model repository {repo_id}, or it is not for you to see: check the name, or {log_in}"
     if isinstance(error, errors.HfHubHTTPError):
-        hints = {401: f"; {log_in}", 403: f"; you may not write to {repo_id}: check its namespace and your token's rights"}
+        hints = {
+            401: f"; {log_in}",
+            403: f"; you may not write to {repo_id}: check its namespace and your token's rights",
+        }
         return f"the Hub refused: {_brief(error)}{hints.get(error.response.status_code, '')}"
     # The HTTP library has errors of its own for a network that fails; huggingface_hub has changed that library before.
     if isinstance(error, ConnectionError) or any(base.__name__ == "TransportError" for base in type(error).__mro__):

@@ -269,14 +269,14 @@ def test_a_hub_that_is_not_there(bundle: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_a_card_that_the_hub_does_not_accept(fake: FakeHub, bundle: Path) -> None:
     replace(bundle, "README.md", b"no front matter")
-    with pytest.raises(hub.HubError, match="the exchange with the Hub failed: Invalid metadata in README.md. - no meta"):
+    with pytest.raises(
+        hub.HubError, match="the exchange with the Hub failed: Invalid metadata in README.md. - no meta"
+    ):
         hub.push(bundle, REPO)
     assert fake.stored == {}
 
 
-def test_a_bug_is_not_taken_for_the_hubs_fault(
-    fake: FakeHub, bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_is_not_taken_for_the_hubs_fault(fake: FakeHub, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise AttributeError("a bug")
 
