@@ -1,7 +1,7 @@
 """A Hugging Face Hub on this machine: the part of its HTTP interface that publishing and fetching a model uses.
 
-It speaks what `huggingface_hub` speaks: repositories, branches, commits as lines of JSON, large files by git LFS, errors by
-status and ``X-Error-Code``. Repositories and what was asked are open to the tests.
+It speaks what `huggingface_hub` speaks: repositories, branches, commits as lines of JSON, large files by git LFS, errors
+by status and ``X-Error-Code``. Repositories and what was asked are open to the tests.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Repository:
         return self.commits[self.branches[branch]]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An answer with an error status."""
 
     def __init__(self, status: int, code: str = "", message: str = "") -> None:
@@ -65,14 +65,14 @@ class FakeHub:
 
     def create(self, body: Any, token: str) -> Any:
         if token != TOKEN:
-            raise Refused(401, message="Invalid username or password.")
+            raise RefusedError(401, message="Invalid username or password.")
         namespace = body.get("organization") or OWNER
         if namespace != OWNER:
-            raise Refused(403, message="You don't have the rights to create a model under this namespace")
+            raise RefusedError(403, message="You don't have the rights to create a model under this namespace")
         repo_id = f"{namespace}/{body['name']}"
         if repo_id in self.repositories:
             status, answer = 409, {"error": "You already created this model repo", "url": f"{self.url}/{repo_id}"}
-            raise Refused(status, message=json.dumps(answer))
+            raise RefusedError(status, message=json.dumps(answer))
         repository = self.repositories[repo_id] = Repository(private=body.get("visibility") == "private")
         repository.add({".gitattributes": b"*.onnx filter=lfs\n"})
         return {"url": f"{self.url}/{repo_id}", "name": repo_id}
@@ -81,15 +81,15 @@ class FakeHub:
         """The repository, if whoever has ``token`` may see it, or write to it."""
         found = self.repositories.get(repo_id)
         if found is None or (found.private and token != TOKEN):
-            raise Refused(404 if token == TOKEN else 401, "RepoNotFound", "Repository not found")
+            raise RefusedError(404 if token == TOKEN else 401, "RepoNotFound", "Repository not found")
         if write and (token != TOKEN or not repo_id.startswith(f"{OWNER}/")):
-            raise Refused(403, message="Forbidden: pass a token with write access")
+            raise RefusedError(403, message="Forbidden: pass a token with write access")
         return found
 
     def commit_of(self, repository: Repository, revision: str) -> str:
         commit = repository.branches.get(revision, revision)
         if commit not in repository.commits:
-            raise Refused(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            raise RefusedError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return commit
 
     def info(self, repo_id: str, revision: str, token: str) -> Any:
@@ -120,7 +120,7 @@ class FakeHub:
     def commit(self, repo_id: str, branch: str, lines: list[Any], token: str) -> Any:
         repository = self.repository(repo_id, token, write=True)
         if branch not in repository.branches:
-            raise Refused(404, "RevisionNotFound", f"Invalid rev id: {branch}")
+            raise RefusedError(404, "RevisionNotFound", f"Invalid rev id: {branch}")
         files, message = {}, ""
         for line in lines:
             value = line["value"]
@@ -131,7 +131,7 @@ class FakeHub:
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.stored[value["oid"]]
             else:
-                raise Refused(400, message=f"unknown operation {line['key']}")
+                raise RefusedError(400, message=f"unknown operation {line['key']}")
         commit = repository.add(files, branch, message)
         return {"success": True, "commitOid": commit, "commitUrl": f"{self.url}/{repo_id}/commit/{commit}"}
 
@@ -154,7 +154,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             content, headers = self.route(parts, body)
             self.reply(200, content, headers)
-        except Refused as error:
+        except RefusedError as error:
             is_json = error.message.startswith("{")
             content = (error.message if is_json else json.dumps({"error": error.message})).encode()
             self.reply(error.status, content, {"X-Error-Code": error.code, "X-Error-Message": error.message})
@@ -182,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self.resolve(f"{owner}/{name}", revision, "/".join(file), token)
             case ["PUT", "lfs", oid]:
                 if hashlib.sha256(body).hexdigest() != oid:
-                    raise Refused(400, message="the content is not that of its oid")
+                    raise RefusedError(400, message="the content is not that of its oid")
                 self.hub.stored[oid] = body
                 return b"", {}
             case ["POST", "api", "models", owner, name, "commit", branch]:
@@ -197,7 +197,7 @@ class Handler(BaseHTTPRequestHandler):
                 return hub.create(body, token)
             case ["POST", "api", "validate-yaml"]:
                 if not body["content"].startswith("---\n"):
-                    raise Refused(400, message=json.dumps({"errors": [{"message": "no metadata"}]}))
+                    raise RefusedError(400, message=json.dumps({"errors": [{"message": "no metadata"}]}))
                 return {"errors": [], "warnings": []}
             case ["GET", "api", "models", owner, name]:
                 return hub.info(f"{owner}/{name}", "main", token)
@@ -206,7 +206,7 @@ class Handler(BaseHTTPRequestHandler):
             case ["POST", "api", "models", owner, name, "branch", branch]:
                 repository = hub.repository(f"{owner}/{name}", token, write=True)
                 if branch in repository.branches:
-                    raise Refused(409, message="Reference already exists")
+                    raise RefusedError(409, message="Reference already exists")
                 repository.branches[branch] = repository.branches["main"]
                 return {}
             case ["POST", "api", "models", owner, name, "preupload", _]:
@@ -215,13 +215,13 @@ class Handler(BaseHTTPRequestHandler):
             case ["POST", owner, name, "info", "lfs", "objects", "batch"]:
                 hub.repository(f"{owner}/{name.removesuffix('.git')}", token, write=True)
                 return hub.lfs_batch(body)
-        raise Refused(404, message=f"{self.command} {self.path} is not known here")
+        raise RefusedError(404, message=f"{self.command} {self.path} is not known here")
 
     def resolve(self, repo_id: str, revision: str, file: str, token: str) -> tuple[bytes, dict[str, str]]:
         repository = self.hub.repository(repo_id, token)
         commit = self.hub.commit_of(repository, revision)
         if file not in repository.commits[commit]:
-            raise Refused(404, "EntryNotFound", "Entry not found")
+            raise RefusedError(404, "EntryNotFound", "Entry not found")
         content = repository.commits[commit][file]
         return content, {"X-Repo-Commit": commit, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
 

@@ -22,6 +22,7 @@ from sim2real.collect import rollout
 from sim2real.deploy import BundlePolicy, BundleRunner, load_bundle
 from sim2real.deploy.bundle import FILES
 from sim2real.envs import load_dynamics
+from sim2real.errors import UserError
 from sim2real.export import export, write_bundle
 from sim2real.exportable import ExportError
 from sim2real.onnx_export import onnx_bytes

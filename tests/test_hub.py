@@ -17,6 +17,7 @@ from sim2real.cli import main
 from sim2real.deploy import BundleError, load_bundle
 from sim2real.deploy.bundle import FILES
 from sim2real.export import write_bundle
+from sim2real.model_card import model_card
 
 from .bundles import META, make_policy
 from .fake_hub import LARGE, TOKEN, FakeHub, Repository, serving
@@ -120,7 +121,7 @@ def test_a_branch(fake: FakeHub, bundle: Path, tmp_path: Path) -> None:
     assert set(FILES) <= there.files("lstm/v2").keys()
     assert there.files("main").keys() == {".gitattributes"}
     hub.pull(REPO, tmp_path / "out", revision="lstm/v2")
-    with pytest.raises(hub.HubError, match="lab/reach holds no bundle: README.md, config.json, .* missing"):
+    with pytest.raises(hub.HubError, match=r"lab/reach holds no bundle: README.md, config.json, .* missing"):
         hub.pull(REPO, tmp_path / "other")
 
 
@@ -132,7 +133,9 @@ def test_a_private_one_is_seen_by_its_owner_alone(
     assert fake.repositories[REPO].private
     hub.pull(REPO, tmp_path / "out")
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(hub.HubError, match="no model repository lab/reach, or it is not for you to see.*hf auth login"):
+    with pytest.raises(
+        hub.HubError, match=r"no model repository lab/reach, or it is not for you to see.*hf auth login"
+    ):
         hub.pull(REPO, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
@@ -157,6 +160,27 @@ def test_a_runner_that_is_not_ours_is_told(
     assert "out/runner.pyz is a program from lab/reach, other than the runner of this" in capsys.readouterr().out
 
 
+def test_the_card_is_what_the_hub_renders(exported: Path) -> None:
+    """Front matter and evaluation, as huggingface_hub reads them."""
+    from huggingface_hub import ModelCard
+
+    contract = json.loads((exported / "policy.yaml").read_text())["contract"]
+    measured = {"nominal": 0.75, "unseen": 0.25}
+    contract["evaluation"] = {
+        name: {"success": {"value": value, "low": 0.0, "high": 1.0, "n": 4}} for name, value in measured.items()
+    }
+    contract["evaluated"] = {"backend": "onnx", "episodes": 4, "seed": 0, "dynamics": {}}
+    card = ModelCard(model_card(contract))
+    assert card.data.library_name == "sim2real"
+    assert card.data.pipeline_tag == "robotics"
+    assert {"Toy", "sim-to-real", "onnx"} <= set(card.data.tags or [])
+    results = card.data.eval_results or []
+    assert {r.dataset_name: (r.metric_type, r.metric_value) for r in results} == {
+        f"Toy, {name} dynamics": ("success_rate", value) for name, value in measured.items()
+    }
+    assert card.text.startswith("\n# Toy policy")
+
+
 # ---- what must not -------------------------------------------------------------------------------------------------
 
 
@@ -173,7 +197,7 @@ def test_a_policy_that_acts_otherwise_is_not_sent(fake: FakeHub, bundle: Path) -
     other.mkdir()
     write_bundle(other, make_policy("gru"), META)
     replace(bundle, "parity.npz", (other / "parity.npz").read_bytes())
-    with pytest.raises(BundleError, match="do not run this policy"):
+    with pytest.raises(BundleError, match=r"do not run this policy"):
         hub.push(bundle, REPO)
     assert fake.requests == []
 
@@ -188,7 +212,7 @@ def test_other_files_are_not_sent(fake: FakeHub, bundle: Path) -> None:
 def test_private_is_not_promised_for_what_is_public(fake: FakeHub, bundle: Path) -> None:
     fake.repositories[REPO] = Repository()
     fake.repositories[REPO].add({})
-    with pytest.raises(hub.HubError, match="lab/reach exists and is public; --private"):
+    with pytest.raises(hub.HubError, match=r"lab/reach exists and is public; --private"):
         hub.push(bundle, REPO, private=True)
     assert fake.repositories[REPO].files() == {}
     assert fake.stored == {}
@@ -209,7 +233,7 @@ def test_what_changed_on_the_hub_does_not_replace_what_is_here(
     hub.push(bundle, REPO)
     hub.pull(REPO, tmp_path / "out")
     fake.repositories[REPO].add({name: b"{}"})
-    with pytest.raises(hub.HubError, match="nothing was written: lab/reach at .* is no bundle to trust: ") as caught:
+    with pytest.raises(hub.HubError, match=r"nothing was written: lab/reach at .* is no bundle to trust: ") as caught:
         hub.pull(REPO, tmp_path / "out")
     assert name in str(caught.value)
     assert contents(tmp_path / "out") == contents(bundle)
@@ -234,24 +258,24 @@ def test_a_file_that_the_repository_ignores_is_told(fake: FakeHub, bundle: Path)
 
 def test_not_logged_in(fake: FakeHub, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(hub.HubError, match="the Hub refused: .*; log in with `hf auth login`, or put a token"):
+    with pytest.raises(hub.HubError, match=r"the Hub refused: .*; log in with `hf auth login`, or put a token"):
         hub.push(bundle, REPO)
 
 
 def test_somebody_elses_namespace(fake: FakeHub, bundle: Path) -> None:
-    with pytest.raises(hub.HubError, match="you may not write to other/reach: check its namespace"):
+    with pytest.raises(hub.HubError, match=r"you may not write to other/reach: check its namespace"):
         hub.push(bundle, "other/reach")
     fake.repositories["other/reach"] = Repository()
     fake.repositories["other/reach"].add({})
-    with pytest.raises(hub.HubError, match="you may not write to other/reach: check its namespace"):
+    with pytest.raises(hub.HubError, match=r"you may not write to other/reach: check its namespace"):
         hub.push(bundle, "other/reach")
 
 
 def test_names_that_do_not_exist(fake: FakeHub, bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(hub.HubError, match="there is no model repository lab/nothing"):
+    with pytest.raises(hub.HubError, match=r"there is no model repository lab/nothing"):
         hub.pull("lab/nothing", tmp_path / "out")
     hub.push(bundle, REPO)
-    with pytest.raises(hub.HubError, match="lab/reach has no branch, tag or commit 'v9'"):
+    with pytest.raises(hub.HubError, match=r"lab/reach has no branch, tag or commit 'v9'"):
         hub.pull(REPO, tmp_path / "out", revision="v9")
     with pytest.raises(hub.HubError, match=r"'lab/reach/v1' can't name a repository .*; give NAMESPACE/NAME"):
         hub.pull("lab/reach/v1", tmp_path / "out")
@@ -262,16 +286,16 @@ def test_a_hub_that_is_not_there(bundle: Path, tmp_path: Path, monkeypatch: pyte
     with serving() as gone:
         pass
     use(monkeypatch, gone)
-    for attempt in (lambda: hub.push(bundle, REPO), lambda: hub.pull(REPO, tmp_path / "out")):
-        with pytest.raises(hub.HubError, match="the Hub can't be reached .*; check the network, HF_ENDPOINT"):
-            attempt()
+    message = r"the Hub can't be reached .*; check the network, HF_ENDPOINT"
+    with pytest.raises(hub.HubError, match=message):
+        hub.push(bundle, REPO)
+    with pytest.raises(hub.HubError, match=message):
+        hub.pull(REPO, tmp_path / "out")
 
 
 def test_a_card_that_the_hub_does_not_accept(fake: FakeHub, bundle: Path) -> None:
     replace(bundle, "README.md", b"no front matter")
-    with pytest.raises(
-        hub.HubError, match="the exchange with the Hub failed: Invalid metadata in README.md. - no meta"
-    ):
+    with pytest.raises(hub.HubError, match=r"the exchange with the Hub failed: Invalid metadata in README.md"):
         hub.push(bundle, REPO)
     assert fake.stored == {}
 
@@ -281,7 +305,7 @@ def test_a_bug_is_not_taken_for_the_hubs_fault(fake: FakeHub, bundle: Path, monk
         raise AttributeError("a bug")
 
     monkeypatch.setattr(hub, "_api", broken)
-    with pytest.raises(AttributeError, match="a bug"):
+    with pytest.raises(AttributeError, match=r"a bug"):
         hub.push(bundle, REPO)
 
 

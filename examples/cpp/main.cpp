@@ -7,8 +7,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,11 +20,23 @@
 
 namespace {
 
-void print(const char* title, const std::vector<Element>& elements) {
-  std::printf("%s\n", title);
-  for (const Element& element : elements) {
-    std::printf("  %-32s %-14s %s\n", element.name.c_str(), element.unit.c_str(), element.frame.c_str());
+void print(const Contract& contract) {
+  std::printf("%s, a step every %g ms\nreadings, raw:\n", contract.task.c_str(), 1000.0 * contract.control_dt);
+  for (const Element& reading : contract.readings) {
+    std::printf("  %-32s %-14s %s\n", reading.name.c_str(), reading.unit.c_str(), reading.frame.c_str());
   }
+  std::printf("actions, physical:\n");
+  for (std::size_t i = 0; i < contract.actions.size(); ++i) {
+    const Element& action = contract.actions[i];
+    std::printf("  %-32s %-14s %g to %g %s\n", action.name.c_str(), action.unit.c_str(), double{contract.low[i]},
+                double{contract.high[i]}, action.frame.c_str());
+  }
+}
+
+const npz::Array& recorded(const npz::Arrays& golden, const std::string& name) {
+  const auto found = golden.find(name);
+  if (found == golden.end()) throw std::runtime_error("parity.npz holds no " + name);
+  return found->second;
 }
 
 // Largest |got - expected| / scale. Not std::max, which would let a NaN go unnoticed.
@@ -38,14 +52,16 @@ double difference(const std::vector<float>& got, const std::vector<float>& expec
 
 // Repeats the recorded episodes; the largest difference of actions (in units of their scale) and of the memory.
 double replay(Policy& policy, const npz::Arrays& golden) {
-  const npz::Array &readings = golden.at("readings"), &step = golden.at("step"), &actions = golden.at("actions");
+  const npz::Array& readings = recorded(golden, "readings");
+  const npz::Array& step = recorded(golden, "step");
+  const npz::Array& actions = recorded(golden, "actions");
   double worst = 0.0;
   for (std::size_t t = 0; t < readings.rows(); ++t) {
-    if (step.values.at(t) == 0.0) policy.reset();
+    if (step.row(t).at(0) == 0.0F) policy.reset();
     std::vector<double> errors = {difference(policy.step(readings.row(t)), actions.row(t), policy.contract().scale)};
     for (std::size_t i = 0; i < policy.memory().size(); ++i) {
       const std::vector<float>& got = policy.memory()[i];
-      const std::vector<float> expected = golden.at(policy.contract().memory[i].name).row(t);
+      const std::vector<float> expected = recorded(golden, policy.contract().memory[i].name).row(t);
       errors.push_back(difference(got, expected, std::vector<float>(got.size(), 1.0F)));
     }
     for (double error : errors) {
@@ -77,17 +93,14 @@ std::vector<double> time_steps(Policy& policy, const npz::Arrays& golden, std::s
 int run(const std::string& bundle, std::size_t steps) {
   Policy policy(bundle + "/policy.onnx");
   const Contract& contract = policy.contract();
-  std::printf("%s, a step every %g ms\n", contract.task.c_str(), 1000.0 * contract.control_dt);
-  print("readings, raw:", contract.readings);
-  print("actions, physical:", contract.actions);
-
+  print(contract);
   npz::Arrays golden;
   const std::string recording = bundle + "/parity.npz";
   if (std::ifstream(recording)) {
     golden = npz::load(recording);
     const double worst = replay(policy, golden);
     std::printf("replayed %zu steps of parity.npz: largest difference %.1e, allowed %.0e\n",
-                golden.at("readings").rows(), worst, contract.tolerance);
+                recorded(golden, "readings").rows(), worst, contract.tolerance);
     if (!(worst <= contract.tolerance)) throw std::runtime_error("this machine computes another policy; do not run it");
   } else {
     std::printf("there is no parity.npz: not compared, timed on zeros\n");
@@ -103,13 +116,13 @@ int run(const std::string& bundle, std::size_t steps) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
-  try {
-    const std::size_t steps = args.size() == 2 ? std::stoul(args[1]) : 1000;
-    if (args.empty() || args.size() > 2 || steps == 0) throw std::invalid_argument("");
-    return run(args[0], steps);
-  } catch (const std::invalid_argument&) {
-    std::fprintf(stderr, "usage: run_policy BUNDLE [STEPS]\n");
+  const long steps = args.size() < 2 ? 1000 : std::strtol(args[1].c_str(), nullptr, 10);
+  if (args.empty() || args.size() > 2 || steps < 1 || steps > 1000000) {
+    std::fprintf(stderr, "usage: run_policy BUNDLE [STEPS]   (1 to 1000000 steps, otherwise 1000)\n");
     return 2;
+  }
+  try {
+    return run(args[0], static_cast<std::size_t>(steps));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "run_policy: error: %s\n", error.what());
     return 1;

@@ -21,6 +21,7 @@ struct Array {
   std::size_t width() const { return rows() == 0 ? 0 : values.size() / rows(); }
 
   std::vector<float> row(std::size_t index) const {
+    if (index >= rows()) throw std::runtime_error("the arrays of the .npz differ in length");
     const auto first = values.begin() + static_cast<std::ptrdiff_t>(index * width());
     return std::vector<float>(first, first + static_cast<std::ptrdiff_t>(width()));
   }
