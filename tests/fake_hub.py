@@ -1,7 +1,7 @@
 """A Hugging Face Hub on this machine: the part of its HTTP interface that publishing and fetching a model uses.
 
-It speaks what `huggingface_hub` speaks: repositories, branches, commits as lines of JSON, large files by git LFS, errors
-by status and ``X-Error-Code``. Repositories and what was asked are open to the tests.
+It speaks what `huggingface_hub` speaks: repositories, branches, commits as lines of JSON, large files by git LFS,
+errors by status and ``X-Error-Code``. Repositories and what was asked are open to the tests.
 """
 
 from __future__ import annotations
