@@ -20,11 +20,10 @@ from typing import Any
 
 import torch
 
+import sim2real.envs  # noqa: F401 - chooses the renderer, so before mujoco, which is watched
 from publishing import publish
 from sim2real.commands import choose_device, resolve, train
 from stopwatch import Stopwatch, Track, Watched
-
-import mujoco  # noqa: F401 - isort: skip - its functions are watched; after sim2real, which chooses the renderer
 
 REST = "python and other"
 COLLECTING = "collector: python and other"
@@ -40,7 +39,7 @@ WATCHED = (
     Watched("sim2real.envs.vector:FetchVectorEnv._scale", "observation: commands and readings"),
     Watched("sim2real.agents.exploration:ExploringPolicy.act", "acting", whole=True),
     # The learner's side.
-    Watched("concurrent.futures:Future.result", "waiting for the collector"),
+    Watched("concurrent.futures:Future.result", "waiting for another thread"),
     Watched("sim2real.replay:EpisodeReplay.add", "replay: storing", whole=True),
     Watched("sim2real.replay:EpisodeReplay.sample", "replay: sampling"),
     Watched("sim2real.replay:EpisodeReplay.sample_steps", "replay: sampling"),
