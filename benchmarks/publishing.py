@@ -1,4 +1,4 @@
-"""What every benchmark does with its figures: beside them how they were made, into a file, and as the last line."""
+"""What every benchmark does with its figures: says how they were made, writes them to a file, prints them as a line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from sim2real.provenance import provenance
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def load(name: str) -> dict[str, Any] | None:
+    """The figures in ``results/NAME.json``, or None where they were not measured yet."""
+    path = ROOT / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def command_line() -> str:

@@ -28,7 +28,7 @@ import our_curves
 from marks import MARKS, Range, best, median_reached, reached, times_faster
 from publishing import described, publish, write_json
 from sim2real.commands import resolve
-from sim2real.config import to_dict
+from sim2real.config import changed_keys, to_dict
 
 Curve = dict[str, Any]
 TASKS = {
@@ -49,10 +49,10 @@ def kept(path: Path, request: Mapping[str, Any], make: Callable[[], Curve]) -> C
     """
     if path.exists():
         found: Curve = json.loads(path.read_text(encoding="utf-8"))
-        differing = [key for key in request if found["request"].get(key) != request[key]]
-        if differing:
-            there, now = ({key: of.get(key) for key in differing} for of in (found["request"], request))
-            raise SystemExit(f"{path} holds a run with {there}, now {now}: give the same options, or another --runs")
+        changed = changed_keys(found["request"], request)
+        if changed:
+            differing = "; ".join(f"{key}: {old!r} there, {new!r} now" for key, (old, new) in changed.items())
+            raise SystemExit(f"{path} was made otherwise ({differing}): give the same options, or another --runs")
         return found
     print(f"training: {path.stem}", file=sys.stderr, flush=True)
     curve = {**make(), "request": dict(request)}
@@ -100,8 +100,11 @@ def peer_curve(args: argparse.Namespace, peer: str, seed: int) -> Curve:
         arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
         out = path.with_suffix(".part")
         command = [sys.executable, str(script), peer, args.task, "--seed", str(seed), *arguments, "--out", str(out)]
-        with path.with_suffix(".log").open("a", encoding="utf-8") as log:
-            subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=True)
+        log = path.with_suffix(".log")
+        with log.open("a", encoding="utf-8") as file:
+            code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+        if code:
+            raise SystemExit(f"{script.name} {peer} ended with exit code {code}; its output is in {log}")
         curve: Curve = json.loads(out.read_text(encoding="utf-8"))
         out.unlink()
         return curve
