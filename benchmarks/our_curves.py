@@ -73,24 +73,29 @@ def train(
         SystemExit: the command failed; its output is beside ``run_dir``.
     """
     run_dir.parent.mkdir(parents=True, exist_ok=True)
-    log, load = run_dir.with_suffix(".log"), os.getloadavg()[0]
-    command = [sys.executable, "-m", "sim2real", "train", preset, "--run-dir", str(run_dir), "--seed", str(seed)]
+    load = os.getloadavg()[0]
+    # An earlier call may have been killed after the mark: a signal to a process that is starting would be its end.
+    if not _is_done(run_dir, stop_at, minutes):
+        command = [sys.executable, "-m", "sim2real", "train", preset, "--run-dir", str(run_dir), "--seed", str(seed)]
+        _run([*command, "--set", *overrides], run_dir, stop_at, minutes)
+    return {**curve(read_metrics(run_dir)), "load_average_before": load}
+
+
+def _run(command: Sequence[str], run_dir: Path, stop_at: float, minutes: float) -> None:
+    log = run_dir.with_suffix(".log")
     with log.open("a", encoding="utf-8") as file:
-        process = subprocess.Popen([*command, "--set", *overrides], stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         try:
-            _wait(process, run_dir, stop_at, minutes)
+            while process.poll() is None and not _is_done(run_dir, stop_at, minutes):
+                time.sleep(1.0)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
             code = process.wait()
     if code not in (0, 128 + signal.SIGINT):
-        raise SystemExit(f"sim2real train {preset} ended with exit code {code}; its output is in {log}")
-    return {**curve(read_metrics(run_dir)), "load_average_before": load}
+        raise SystemExit(f"sim2real train ended with exit code {code}; its output is in {log}")
 
 
-def _wait(process: subprocess.Popen[bytes], run_dir: Path, stop_at: float, minutes: float) -> None:
-    while process.poll() is None:
-        time.sleep(1.0)
-        now = curve(read_metrics(run_dir))
-        if now["seconds"] >= 60 * minutes or any(point["success"] >= stop_at for point in now["points"]):
-            return
+def _is_done(run_dir: Path, stop_at: float, minutes: float) -> bool:
+    now = curve(read_metrics(run_dir))
+    return now["seconds"] >= 60 * minutes or any(point["success"] >= stop_at for point in now["points"])

@@ -39,7 +39,7 @@ def _table(*rows: tuple[str, ...]) -> list[str]:
 def time_to_solve() -> list[str]:
     """Seconds and steps of every learner to every mark, and how much sooner ours was."""
     head = ("task", "learner", "seeds", "to 0.5", "0.8", "0.9", "0.95", "steps to 0.9", "ours is faster to 0.9 by")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for task in TASKS:
         result = load(f"time_to_solve_{task}")
         if result is None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from our_curves import curve
+from our_curves import curve, train
 
 
 def row(samples: int, seconds: float, success: float | None = None) -> dict[str, Any]:
@@ -43,3 +45,14 @@ def test_a_log_without_the_row_before_an_evaluation_is_refused() -> None:
 
 def test_a_run_that_has_not_begun_has_no_points() -> None:
     assert curve([]) == {"points": [], "samples": 0, "seconds": 0.0, "evaluation_seconds": 0.0}
+
+
+def test_a_run_that_has_reached_its_mark_is_not_started_again(tmp_path: Path) -> None:
+    rows = [row(100, 2), row(100, 3, 0.9)]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    found = train("no_such_preset", tmp_path / "run", [], seed=0, stop_at=0.9, minutes=1.0)
+    assert found["points"] == [{"samples": 100, "seconds": 2.0, "success": 0.9}]
+    with pytest.raises(SystemExit, match="exit code 2; its output is in"):
+        train("no_such_preset", tmp_path / "run", [], seed=0, stop_at=0.95, minutes=1.0)
+    assert "no_such_preset" in (tmp_path / "run.log").read_text(encoding="utf-8")

@@ -66,10 +66,10 @@ def test_observations_are_normalised_as_in_training() -> None:
     model = build(SMALL, "FetchReach", "nominal", seed=0)
     normalize = model.get_vec_normalize_env()
     assert normalize is not None
-    normalize.obs_rms["observation"].mean[:] = 1.0  # type: ignore[index]
+    normalize.obs_rms["observation"].mean[:] = 1.0
     obs = {key: np.ones((2, box.shape[0])) for key, box in normalize.observation_space.items()}  # type: ignore[attr-defined]
     action, _ = PeerPolicy(model).act(obs, (), deterministic=True)
-    by_hand, _ = model.policy.predict(normalize.normalize_obs(dict(obs)), deterministic=True)  # type: ignore[arg-type]
+    by_hand, _ = model.policy.predict(normalize.normalize_obs(dict(obs)), deterministic=True)
     np.testing.assert_array_equal(action, by_hand)
     raw, _ = model.policy.predict(obs, deterministic=True)
     assert not np.array_equal(action, raw)
