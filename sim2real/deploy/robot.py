@@ -39,3 +39,14 @@ class Robot(Protocol):
 
     def close(self) -> None:
         """Give back connections and files. Does not stop the motion: `hold` comes first."""
+
+
+class EpisodicRobot(Robot, Protocol):
+    """A robot whose world is set up anew for every episode: a simulation, a recording."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the episode has ended, or none has begun."""
+
+    def begin(self) -> None:
+        """Set up the next episode. The clock goes on."""
