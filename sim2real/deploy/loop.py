@@ -64,6 +64,9 @@ class ControlLoop:
         """How often the filter found what."""
         self.skipped, self.watchdog_holds, self.steps = 0, 0, 0
         """Periods that were missed; times that the watchdog held the robot; control steps."""
+        self._fired = 0
+        self.latches = 0
+        """How often the filter latched."""
         self.latched = ""
         """Why the filter is latched; empty if it is not."""
 
@@ -76,7 +79,9 @@ class ControlLoop:
         """End after the current step; from any thread."""
         self._stop.set()
 
-    def run(self, steps: float = math.inf, *, until: Callable[[], bool] = lambda: False, past_latch: bool = False) -> int:
+    def run(
+        self, steps: float = math.inf, *, until: Callable[[], bool] = lambda: False, past_latch: bool = False
+    ) -> int:
         """Run ``steps`` periods, or until ``until()`` or a latch; return how many steps that were.
 
         Args:
@@ -101,8 +106,9 @@ class ControlLoop:
 
     def _step(self, due: float, watchdog: Watchdog | None) -> None:
         now, began = self._robot.now(), time.perf_counter()
-        if watchdog and watchdog.fired > self.watchdog_holds:
-            self.watchdog_holds = watchdog.fired
+        if watchdog and watchdog.fired > self._fired:
+            self.watchdog_holds += watchdog.fired - self._fired
+            self._fired = watchdog.fired
             self._tell(f"the watchdog held the robot: no command for {WATCHDOG_PERIODS} periods")
             self._safety.interrupted()
         reading = self._robot.read()
@@ -128,6 +134,7 @@ class ControlLoop:
         if self._log:
             self._log.add(now, reading, decision, seconds=seconds)
         if decision.latched != bool(self.latched):
+            self.latches += decision.latched
             self._tell(f"latched: {decision.detail}" if decision.latched else "re-armed")
         self.latched = (decision.detail or "latched") if decision.latched else ""
         if Reason.STARTED in decision.reasons:
@@ -156,7 +163,7 @@ class ControlLoop:
         if not self._watched:
             yield None
             return
-        self.watchdog_holds = 0
+        self._fired = 0
         with Watchdog(self._robot.hold, timeout=WATCHDOG_PERIODS * self._dt) as watchdog:
             yield watchdog
 

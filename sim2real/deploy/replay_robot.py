@@ -36,7 +36,7 @@ def golden_recording(bundle: Bundle) -> Recording:
     verified(bundle.path, PARITY_FILE, bundle.checksums)
     with np.load(bundle.path / PARITY_FILE, allow_pickle=False) as golden:
         values, actions, step = golden["readings"], golden["actions"], golden["step"]
-    now = np.arange(len(step)) * contract.control_dt
+    now = np.arange(len(step), dtype=np.float64) * contract.control_dt
     readings = tuple(
         Reading(float(time), dict(zip(contract.readings, row.tolist(), strict=True)))
         for time, row in zip(now, values, strict=True)
@@ -53,7 +53,9 @@ def logged_recording(contract: Contract, path: str | Path) -> Recording:
     log = read_step_log(path)
     for part, promised in (("readings", contract.readings), ("action", contract.action)):
         if tuple(log.header[part]) != promised:
-            raise UserError(f"{path} is the log of another policy: its {part} are {log.header[part]}, not {list(promised)}")
+            raise UserError(
+                f"{path} is the log of another policy: its {part} are {log.header[part]}, not {list(promised)}"
+            )
     if len(log.now) == 0:
         raise UserError(f"{path} holds no steps")
     first = np.array(["started" in reasons for reasons in log.reasons])
@@ -69,9 +71,10 @@ class LogReplayRobot:
     the safety filter judges the same sequence again.
     """
 
-    def __init__(self, contract: Contract, recording: Recording) -> None:
-        self._contract, self._recording = contract, recording
-        self._length = recording.now[-1] - recording.now[0] + contract.control_dt
+    def __init__(self, contract: Contract, recording: Recording, *, golden: bool = False) -> None:
+        """``golden``: whether the commands have to be the recorded ones, within the contract's tolerance."""
+        self._contract, self._recording, self.golden = contract, recording, golden
+        self._duration = recording.now[-1] - recording.now[0] + contract.control_dt
         self._step, self._round = -1, 0
         self._over = True
         self._scale = np.asarray(contract.action_scale)
@@ -79,6 +82,11 @@ class LogReplayRobot:
         """Largest difference of a command from the recorded one so far, in units of the action's scale."""
         self.compared = 0
         """Commands that could be compared."""
+
+    @property
+    def length(self) -> int:
+        """Steps of the recording."""
+        return len(self._recording.readings)
 
     @property
     def over(self) -> bool:
@@ -99,7 +107,9 @@ class LogReplayRobot:
 
     def write(self, command: Mapping[str, float]) -> None:
         recorded = self._recording.sent[self._step]
-        difference = np.abs((np.array([command[name] for name in self._contract.action]) - recorded) / self._scale).max()
+        difference = np.abs(
+            (np.array([command[name] for name in self._contract.action]) - recorded) / self._scale
+        ).max()
         if not math.isnan(difference):
             self.compared += 1
             self.worst = max(self.worst, float(difference))
@@ -120,8 +130,8 @@ class LogReplayRobot:
 
     def _advance(self) -> None:
         self._step += 1
-        if self._step == len(self._recording.readings):
+        if self._step == self.length:
             self._step, self._round = 0, self._round + 1
 
     def _shift(self) -> float:
-        return float(self._round * self._length)
+        return float(self._round * self._duration)

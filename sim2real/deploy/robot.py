@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Robot(Protocol):
         """Give back connections and files. Does not stop the motion: `hold` comes first."""
 
 
+@runtime_checkable
 class EpisodicRobot(Robot, Protocol):
     """A robot whose world is set up anew for every episode: a simulation, a recording."""
 

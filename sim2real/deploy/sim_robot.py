@@ -29,8 +29,8 @@ class SimRobot:
     """One environment, driven by the clock: `sleep_until` moves the world, a command stays in force until the next.
 
     Without ``realtime`` the clock is the simulation's: nothing is ever late, and a run gives the same episodes as the
-    evaluation of the same seed. With it the clock is the wall's: a late loop finds that the world has moved on, with the
-    command it sent last. Delays and lost frames are part of the simulated dynamics; the stamp says when a frame arrived
+    evaluation of the same seed. With it the clock is the wall's: a late loop finds that the world has moved on, by the
+    command sent last. Delays and lost frames are part of the simulated dynamics; the stamp says when a frame arrived
     at the loop, which is all that the policy was trained to rely on.
     """
 
@@ -44,7 +44,7 @@ class SimRobot:
         if env.num_envs != 1:
             raise ValueError(f"a robot is one environment, got {env.num_envs}")
         self._contract, self._env, self._seed, self._realtime = contract, env, seed, realtime
-        self._dt, self._horizon = contract.control_dt, env.task.horizon
+        self._dt, self._horizon = contract.control_dt, int(env.task.horizon)
         # In float32, as the policy's own: a command that the filter left alone is bit for bit the action it came from.
         self._scale = np.asarray(contract.action_scale, np.float32)
         self._offset = np.asarray(contract.action_offset, np.float32)
