@@ -35,16 +35,16 @@ robots:
   sim             a simulated one: the environment the policy was trained in, or --env ID
   replay          a recorded one: the bundle's own golden rollout, or --from FILE
   ros2            topics of ROS 2; --topics lists them
-  MODULE:FACTORY  your own: FACTORY(contract) gives a sim2real.deploy.robot.Robot; MODULE may be in the current folder"""
+  MODULE:FACTORY  your own: FACTORY(contract) gives a sim2real.deploy.robot.Robot; MODULE may lie in this folder"""
 EPILOG = """examples:
   sim2real run bundle --env sim2real/FetchReach-v0 --dynamics unseen
   sim2real run bundle --robot replay --steps 200
   sim2real run bundle --robot sim --realtime --log steps.jsonl
   sim2real run bundle --robot ros2 --dry-run --ros-args -r joint_states:=/arm/joint_states
 
-Ctrl-C stops the robot and ends. Exit code: 0; 1 if the safety filter latched, or a replay of the golden rollout gave other
-commands; 2 for a mistake in what was given; 130 after Ctrl-C. The filter is not a certified safety function: keep the
-robot's own limits and its emergency stop in force."""
+Ctrl-C stops the robot and ends. Exit code: 0; 1 if the safety filter latched, or a replay of the golden rollout gave
+other commands; 2 for a mistake in what was given; 130 after Ctrl-C. The filter is not a certified safety function: keep
+the robot's own limits and its emergency stop in force."""
 
 
 def main(
@@ -159,7 +159,7 @@ def _factory(name: str) -> Callable[[Any], Any]:
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
             raise  # something that the module itself needs: its traceback says where
-        raise UserError(f"--robot {name}: there is no module {module_name!r} here or among the installed ones") from None
+        raise UserError(f"--robot {name}: there is no module {module_name!r} here, nor is one installed") from None
     factory = getattr(module, attribute, None)
     if not callable(factory):
         found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]

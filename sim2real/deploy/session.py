@@ -93,11 +93,9 @@ class Session:
 
         def ended() -> None:
             outcome, why = robot.outcome, f" (latched: {loop.latched})" if loop.latched else ""
-            word = "success" if outcome.success else "failure"
+            word, distance = "success" if outcome.success else "failure", outcome.distance * 100
             outcomes.append({"success": outcome.success, "distance": outcome.distance})
-            print(
-                f"episode {len(outcomes):4d}{of}: {word}, {outcome.distance * 100:.1f} cm from the goal{why}", flush=True
-            )
+            print(f"episode {len(outcomes):4d}{of}: {word}, {distance:.1f} cm from the goal{why}", flush=True)
 
         self._episodes(loop, robot, most, ended)
         if outcomes:
@@ -125,8 +123,8 @@ class Session:
         ended: Callable[[], None],
         steps: float | None = None,
     ) -> None:
-        """Run episodes until there were ``most``, or the steps are used up, or somebody stops the loop. Each begins with
-        an armed filter: whoever sets the world up anew has looked at it."""
+        """Run episodes until there were ``most``, or the steps are used up, or somebody stops the loop. Each begins
+        with an armed filter: whoever sets the world up anew has looked at it."""
         left, done = steps or self._most_steps(), 0
         while left > 0 and done < most and not loop.stopped:
             robot.begin()

@@ -96,12 +96,13 @@ class SimRobot:
         return time.monotonic() - self._wall if self._realtime else self._simulated()
 
     def sleep_until(self, time_: float) -> None:
-        if self._realtime and (left := time_ - self.now()) > 0:
-            time.sleep(left)
-        # A thousandth of a period: sums of periods are not exact.
+        # Before the wait: the command stands, and the time that the simulation takes should not make the loop late. A
+        # thousandth of a period: sums of periods are not exact.
         while not self.over and self._started + (self._steps + 1) * self._dt <= time_ + 1e-3 * self._dt:
             self._obs, _, _, _, self._info = self._env.step(((self._command - self._offset) / self._scale)[None])
             self._steps += 1
+        if self._realtime and (left := time_ - self.now()) > 0:
+            time.sleep(left)
 
     def close(self) -> None:
         self._env.close()
