@@ -12,9 +12,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from sim2real.deploy.bundle import Bundle, load_bundle
+from sim2real.deploy.bundle import BackendName, Bundle, load_bundle
 from sim2real.deploy.replay_robot import LogReplayRobot, golden_recording, logged_recording
 from sim2real.deploy.robot import Robot
 from sim2real.deploy.ros2_mapping import load_mapping, table
@@ -83,7 +83,7 @@ def main(
 
 def _run(options: argparse.Namespace, ros_args: Sequence[str], simulator: Simulator | None) -> int:
     _check(options)
-    bundle = load_bundle(options.bundle)
+    bundle = load_bundle(options.bundle, backend=options.backend)
     if options.topics:
         for row in table(load_mapping(bundle.contract, options.ros2_mapping)):
             print("{:<3} {:<20} {}".format(*row))
@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace, ros_args: Sequence[str], simulator: Simula
         dry_run=options.dry_run,
         log=options.log,
         summary=options.json,
-        about={"bundle": str(options.bundle), "backend": options.backend, "robot": options.robot},
+        about={"bundle": str(options.bundle), "backend": bundle.backend.name, "robot": options.robot},
     )
     robot = _make_robot(options, bundle, ros_args, simulator)
     try:
@@ -186,7 +186,7 @@ def _parser(prog: str, bundle: Path | None) -> argparse.ArgumentParser:
     add("--robot", metavar="sim|replay|ros2|MODULE:FACTORY", help="what to run it on (default: sim, given --env)")
     add("--steps", type=int, metavar="N", help="control steps to run (default: until the end, or Ctrl-C)")
     add("--dry-run", action="store_true", help="compute everything, send nothing")
-    add("--backend", choices=("auto", "onnx", "numpy"), default="auto", help="what computes the policy (default: auto)")
+    add("--backend", choices=get_args(BackendName), default="auto", help="what computes the policy (default: auto)")
     add("--safety", type=Path, metavar="FILE", help="settings of the safety filter, JSON (see docs/deployment.md)")
     add("--log", type=Path, metavar="FILE", help="write every step to this file, JSON lines")
     add("--json", type=Path, metavar="FILE", help="write the summary to this file")
