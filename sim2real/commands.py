@@ -135,6 +135,11 @@ def export(run_dir: Path, out: Path, dynamics: Sequence[str], *, episodes: int) 
     return 0
 
 
+def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
+    """The environment of a simulated robot: one, by the name of its task or its id."""
+    return _make_env(_task_of(env_id), dynamics, episodes=1)
+
+
 def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
     """Sets of dynamics by name, for the evaluation of a bundle."""
     from sim2real.bundle_evaluation import Setting
@@ -144,17 +149,6 @@ def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Se
         name: Setting(functools.partial(_make_env, task, name, episodes), load_dynamics(name).to_dict())
         for name in dynamics
     }
-
-
-def run(bundle: Path, env_id: str, dynamics: str, *, episodes: int, seed: int) -> int:
-    """Run a bundle in an environment, without torch."""
-    from sim2real.deploy import load_bundle, run_in_env
-
-    _check_episodes(episodes, seed)
-    opened = load_bundle(bundle)
-    env = _make_env(_task_of(env_id), dynamics, episodes=1)
-    run_in_env(opened, env, episodes=episodes, seed=seed)
-    return 0
 
 
 def list_all() -> int:
