@@ -37,7 +37,15 @@ ALLOWED = {
     "sim2real.estimates": HELPERS,
     "sim2real.evaluate": {*HELPERS, "sim2real.collect", "sim2real.estimates"},
     "sim2real.envs": {*HELPERS, "sim2real.envs", "sim2real.configs"},
-    "sim2real.agents": {*HELPERS, "sim2real.agents", "sim2real.collect", "sim2real.replay", "sim2real.seeding"},
+    "sim2real.operations": set(),
+    "sim2real.agents": {
+        *HELPERS,
+        "sim2real.agents",
+        "sim2real.collect",
+        "sim2real.operations",
+        "sim2real.replay",
+        "sim2real.seeding",
+    },
     "sim2real.deploy": {*HELPERS, "sim2real.deploy"},
 }
 COMPOSITION = {"sim2real.cli", "sim2real.commands", "sim2real.doctor"}
@@ -46,7 +54,7 @@ KNOWS_AGENTS = {"sim2real.runs"}
 # Third-party modules of what has to run on a robot.
 DEPLOY_NEEDS = {"numpy", "onnxruntime"}
 # What comes with an installation of ROS 2 and from nowhere else, and the modules that may know it.
-ROS = {"control_msgs", "geometry_msgs", "rclpy", "sensor_msgs", "std_msgs", "tf2_ros", "trajectory_msgs"}
+ROS = {*("control_msgs", "geometry_msgs", "rclpy", "sensor_msgs", "std_msgs", "std_srvs", "tf2_ros", "trajectory_msgs")}
 KNOWS_ROS = {"sim2real.deploy.ros2_outputs", "sim2real.deploy.ros2_robot"}
 
 

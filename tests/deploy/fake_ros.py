@@ -63,6 +63,7 @@ class Ros:
     goals: list[Any] = field(default_factory=list)
     transforms: dict[tuple[str, str], Any] = field(default_factory=dict)
     logged: list[str] = field(default_factory=list)
+    services: dict[str, Callable[[], Any]] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     init: dict[str, Any] = field(default_factory=dict)
     gripper_ready: bool = True
@@ -112,6 +113,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Ros:
                 ros.published.append((topic, content))
 
             return SimpleNamespace(publish=publish)
+
+        def create_service(self, kind: Any, name: str, answer: Any) -> None:
+            ros.services[name] = lambda: answer(None, kind.Response())
 
         def get_logger(self) -> Any:
             def log(text: str, throttle_duration_sec: float = 0.0) -> None:
@@ -182,6 +186,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Ros:
         "sensor_msgs.msg": {"JointState": JointState},
         "std_msgs": {},
         "std_msgs.msg": {"Float64MultiArray": Float64MultiArray},
+        "std_srvs": {},
+        "std_srvs.srv": {"Trigger": SimpleNamespace(Response=lambda: SimpleNamespace(success=False, message=""))},
         "trajectory_msgs": {},
         "trajectory_msgs.msg": {"JointTrajectory": JointTrajectory, "JointTrajectoryPoint": JointTrajectoryPoint},
         "control_msgs": {},
