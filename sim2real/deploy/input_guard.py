@@ -44,8 +44,8 @@ class InputGuard:
 
     def restart(self) -> None:
         """Forget all readings: the next good one is the first."""
-        self._stamp, self._vector, self._unchanged = -math.inf, None, 0
-        self._vector: FloatVector | None
+        self._stamp, self._unchanged = -math.inf, 0
+        self._vector: FloatVector | None = None
 
     def judge(self, reading: Reading | None, now: float, *, moving: bool) -> Judgement:
         """What the policy may see at time ``now`` (finite, in seconds, on the clock of the stamps).

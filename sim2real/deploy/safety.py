@@ -105,7 +105,7 @@ class SafetyFilter:
         self._requests.put(("stop", why))
 
     def rearm(self) -> None:
-        """Forget the latch and start afresh, with the next good reading. A person has to ask for this, having looked."""
+        """Start afresh with the next good reading, latched or not. A person asks for this, having looked."""
         self._requests.put(("rearm", ""))
 
     def interrupted(self) -> None:
@@ -229,7 +229,9 @@ class SafetyFilter:
 
     def _disarm(self) -> None:
         """Forget the episode: the next good reading is the first of a new one."""
-        self._running, self._acted, self._time, self._early = False, -math.inf, -math.inf, 0
+        self._running = False
+        self._acted = self._time = -math.inf
+        self._early = 0
         self._faults.clear()
         self._guard.restart()
         self.runner.reset()

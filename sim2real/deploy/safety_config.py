@@ -241,7 +241,7 @@ def _measured(given: Mapping[str, str], contract: Contract, keeps: NDArray[np.bo
         i = _index("measured_positions", name, contract.action)
         _check_is_position("measured_positions", name, keeps[i])
         measured[i] = _index(f"measured_positions[{name!r}]", reading, contract.readings)
-    for i in np.flatnonzero(keeps & (measured < 0)):
+    for i in np.flatnonzero(keeps & (measured < 0)).tolist():
         name = contract.action[i]
         if name not in contract.readings:
             raise SafetyError(
