@@ -1,4 +1,4 @@
-"""A bundle against simulated environments: as a policy for the shared evaluator, and whether the two fit together."""
+"""A bundle and a simulated task: the same readings in the same order, and the same actions."""
 
 from __future__ import annotations
 
@@ -8,40 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.deploy.bundle import Array, Bundle, MemoryState
 from sim2real.deploy.contract import BundleError, Contract
-from sim2real.deploy.runner import checked_readings
-
-
-class BundlePolicy:
-    """A bundle as a `sim2real.types.Policy`, so that the one evaluator scores it like any other policy.
-
-    The model takes one environment at a time; the state is one memory for each of the N environments.
-    """
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        contract = bundle.contract
-        self._scale = np.asarray(contract.action_scale, np.float32)
-        self._offset = np.asarray(contract.action_offset, np.float32)
-
-    def initial_state(self, n: int) -> tuple[MemoryState, ...]:
-        return tuple(self.bundle.zero_state() for _ in range(n))
-
-    def act(
-        self, obs: Mapping[str, NDArray[Any]], state: tuple[MemoryState, ...], *, deterministic: bool
-    ) -> tuple[Array, tuple[MemoryState, ...]]:
-        """Normalised actions [N, A]; an exported policy is always deterministic."""
-        contract, actions, states = self.bundle.contract, [], []
-        vectors = readings_of(contract, obs)
-        for vector, previous, memory in zip(vectors, obs["previous_action"], state, strict=True):
-            full = checked_readings(vector, contract.readings)
-            if contract.feeds_back:
-                full = np.concatenate([full, previous]).astype(np.float32)
-            action, memory = self.bundle.infer(full, memory)
-            actions.append(action)
-            states.append(memory)
-        return (np.stack(actions) - self._offset) / self._scale, tuple(states)
 
 
 def readings_of(contract: Contract, obs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

@@ -53,17 +53,21 @@ def test_another_task_is_refused(point_bundle: Bundle, change: dict[str, Any], m
         check_task(point_bundle.contract, env.task)
 
 
-def test_a_nan_in_one_environment_is_refused(point_bundle: Bundle) -> None:
+def test_a_nan_in_one_environment_is_held_and_counted(point_bundle: Bundle) -> None:
     policy = BundlePolicy(point_bundle)
-    obs = {
-        "observation": np.array([[0.0], [np.nan]]),
-        "desired_goal": np.zeros((2, 1)),
-        "previous_action": np.zeros((2, 1)),
-    }
-    with pytest.raises(ObservationError, match="obs_0 = nan"):
-        policy.act(obs, policy.initial_state(2), deterministic=True)
+    good, bad = np.array([[0.1], [0.1]]), np.array([[0.1], [np.nan]])
+    zeros, state = np.zeros((2, 1)), policy.initial_state(2)
+    actions = []
+    for observation in (good, bad):
+        obs = {"observation": observation, "desired_goal": zeros, "previous_action": zeros}
+        action, state = policy.act(obs, state, deterministic=True)
+        actions.append(action)
+    assert np.isfinite(actions).all()
+    assert actions[0][0] == actions[0][1]
+    assert actions[1][0] != actions[1][1]
+    assert (policy.steps, policy.interventions) == (4, 1)
 
 
 def test_the_bundle_of_another_task_cannot_be_evaluated(lstm_bundle: Path) -> None:
-    with pytest.raises(ObservationError, match=r"readings have shape \(2,\), expected \(8,\)"):
+    with pytest.raises(ObservationError, match="the environment has 2 readings, the contract 8"):
         evaluate(BundlePolicy(load_bundle(lstm_bundle)), make_env(1), episodes=1, seed=0)
