@@ -126,7 +126,7 @@ def _make_robot(
     if options.robot == "replay":
         source = options.source
         recording = logged_recording(contract, source) if source else golden_recording(bundle)
-        return LogReplayRobot(contract, recording, golden=not source)
+        return LogReplayRobot(contract, recording, golden=not source, realtime=options.realtime)
     if options.robot == "ros2":
         return Ros2Robot(contract, load_mapping(contract, options.ros2_mapping), ros_args)
     factory = _factory(options.robot)
