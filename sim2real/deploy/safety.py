@@ -96,6 +96,12 @@ class SafetyFilter:
         self._requests: SimpleQueue[tuple[str, str]] = SimpleQueue()
         self._faults: deque[bool] = deque(maxlen=self.config.fault_window)
         self._latched, self._latch_detail = False, ""
+        self._running = False
+        """Whether the policy has begun its episode."""
+        self._acted, self._time = -math.inf, -math.inf
+        """When the policy stepped last, and when this filter did (in seconds)."""
+        self._early = 0
+        """Steps in a row that came too early."""
         self._disarm()
 
     # ---- what others may ask for ---------------------------------------------------------------------------------
