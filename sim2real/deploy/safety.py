@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sim2real.deploy.command_limiter import CommandLimiter
 from sim2real.deploy.contract import Contract
-from sim2real.deploy.input_guard import InputGuard, Judgement, number
+from sim2real.deploy.input_guard import SLACK, InputGuard, Judgement, number
 from sim2real.deploy.reasons import FAULTS, HOLDS, Reason
 from sim2real.deploy.robot import Reading
 from sim2real.deploy.safety_config import SafetyConfig, SafetyError, Vector, load_safety, resolve
@@ -158,7 +158,7 @@ class SafetyFilter:
 
     def _act(self, seen: Judgement, vector: NDArray[np.float32], time: float) -> Decision:
         reasons = list(seen.reasons)
-        if time - self._acted > self.envelope.timeout:
+        if time - self._acted > self.envelope.timeout + SLACK * self.envelope.dt:
             refusal = self._begin(vector)
             reasons.append(Reason.FAR_FROM_START if refusal else Reason.GAP if self._running else Reason.STARTED)
             if refusal:
