@@ -1,7 +1,7 @@
 """Inject every fault into the closed loop of an exported policy and a simulated robot, and measure what was sent.
 
-The rate limit is a quarter of the contract's by default, so that it binds. Every fault starts at control step 10 of the same
-episodes. The exit code is 1 if anything was sent that was not allowed.
+The rate limit is a quarter of the contract's by default, so that it binds. Every fault starts at control step 10 of the
+same episodes. The exit code is 1 if anything was sent that was not allowed.
 
     python benchmarks/fault_drill.py
     python benchmarks/fault_drill.py results/bundles/fetch_push --episodes 50 --faults none nan frozen
