@@ -142,9 +142,10 @@ def _environment(env: str, dynamics: str, simulator: Simulator | None) -> Any:
         )
     try:
         return simulator(env, dynamics)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise UserError(
-            f"a simulated robot needs {error.name}, which is not installed: pip install sim2real, with its dependencies"
+            f"a simulated robot needs {error.name or error}, which is not installed: pip install sim2real, with its "
+            "dependencies (--no-deps is for robots)"
         ) from None
 
 

@@ -109,7 +109,7 @@ class LogReplayRobot:
             self._advance()
         while not self._recording.first[self._step]:
             self._advance()
-        self._over = False
+        self._over, self._due = False, wall.monotonic() + self._contract.control_dt
 
     def read(self) -> Reading | None:
         reading = self._recording.readings[self._step] if self._step >= 0 else None
