@@ -1,7 +1,7 @@
 """Inject every fault into the closed loop of an exported policy and a simulated robot, and measure what was sent.
 
-The rate limit is half of the contract's by default, so that it binds. Every fault starts at control step 10 of the same
-episodes. The exit code is 1 if anything was sent that was not allowed.
+The rate limit is a quarter of the contract's by default, so that it binds. Every fault starts at control step 10 of the
+same episodes. The exit code is 1 if anything was sent that was not allowed.
 
     python benchmarks/fault_drill.py
     python benchmarks/fault_drill.py results/bundles/fetch_push --episodes 50 --faults none nan frozen
@@ -70,7 +70,7 @@ def main() -> int:
     parser.add_argument("--episodes", type=int, default=20, help="for each fault")
     parser.add_argument("--dynamics", default="nominal")
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--rate-share", type=float, default=0.5, help="rate limit, as a share of the contract's")
+    parser.add_argument("--rate-share", type=float, default=0.25, help="rate limit, as a share of the contract's")
     parser.add_argument("--faults", nargs="+", default=names, choices=names, metavar="NAME")
     parser.add_argument("--out", type=Path, default=Path("results/fault_drill.json"))
     args = parser.parse_args()

@@ -18,8 +18,7 @@ from sim2real.deploy.contract import Contract
 from sim2real.deploy.faults import ONSET, Fault, FaultyRobot, FaultyRunner
 from sim2real.deploy.reasons import HOLDS
 from sim2real.deploy.robot import EpisodicRobot
-from sim2real.deploy.runner import BundleRunner
-from sim2real.deploy.safety import Decision, SafetyConfig, SafetyFilter
+from sim2real.deploy.safety import Decision, PolicyRunner, SafetyConfig, SafetyFilter
 from sim2real.deploy.timing import Schedule
 
 WATCHDOG_PERIODS = 5
@@ -67,7 +66,7 @@ class _Tally:
 
 
 def drill(
-    runner: BundleRunner,
+    runner: PolicyRunner,
     make_robot: Callable[[], DrillRobot],
     faults: Iterable[Fault],
     *,
@@ -83,7 +82,7 @@ def drill(
     onset to the first hold and to the latch (None: never), the share of successes, and the filter's findings.
 
     Args:
-        runner: the policy.
+        runner: the policy, a `BundleRunner`.
         make_robot: a robot at the beginning of its sequence of episodes; called once a fault, so that all see the same.
         faults: which.
         episodes: for each fault.
@@ -98,7 +97,7 @@ def drill(
     return rows
 
 
-def _row(runner: BundleRunner, robot: DrillRobot, fault: Fault, episodes: int, config: SafetyConfig) -> dict[str, Any]:
+def _row(runner: PolicyRunner, robot: DrillRobot, fault: Fault, episodes: int, config: SafetyConfig) -> dict[str, Any]:
     contract = runner.bundle.contract
     faulty = FaultyRobot(robot, fault, contract.control_dt)
     watched = FaultyRunner(runner, faulty)

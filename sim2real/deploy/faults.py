@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.deploy.robot import Reading, Robot
+from sim2real.deploy.safety import PolicyRunner
 
 Spoil = Callable[["FaultyRobot", int], Reading | None]
 Answer = Callable[[NDArray[np.float64]], Any]
@@ -85,7 +86,7 @@ class FaultyRunner:
     It keeps what the model was given, so that a drill can tell whether something bad got through.
     """
 
-    def __init__(self, runner: Any, robot: FaultyRobot) -> None:
+    def __init__(self, runner: PolicyRunner, robot: FaultyRobot) -> None:
         self._runner, self._robot = runner, robot
         self.bundle = runner.bundle
         self.saw_bad = 0

@@ -16,6 +16,8 @@ from sim2real.deploy.runner import checked_readings
 from sim2real.deploy.safety_config import Envelope
 
 FloatVector = NDArray[np.float32]
+SLACK = 1e-3
+"""Share of a control period by which times may differ: sums of periods are not exact."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class InputGuard:
             detail = str(refusal)
         if self._vector is None:
             return Judgement(None, (*reasons, Reason.WAITING), detail)
-        age = now - self._stamp
+        age = now - self._stamp - SLACK * self._envelope.dt
         if age > self._envelope.max_age:
             reasons.append(Reason.TIMEOUT if age > self._envelope.timeout else Reason.STALE)
             detail = detail or f"newest good reading is {age * 1000:.0f} ms old"

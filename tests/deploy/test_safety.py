@@ -49,7 +49,7 @@ def test_silence_is_bridged_then_held_then_latched() -> None:
     """The last reading may be 0.2 s old, and at more than 0.5 s the filter latches."""
     safety = make()
     steps(safety, 1)
-    decisions = [safety.step(None, k * DT + 1e-6 * (k > 2)) for k in range(1, 7)]
+    decisions = [safety.step(None, k * DT + 1e-3 * (k > 2)) for k in range(1, 7)]
     assert [d.reasons for d in decisions[:3]] == [
         (Reason.MISSING,),
         (Reason.MISSING,),

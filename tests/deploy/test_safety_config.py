@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,15 @@ def test_settings_narrow_the_contract() -> None:
     assert envelope.sensors.tolist() == [True, True, True, False]
 
 
+def test_what_the_evaluation_saw_can_be_the_range() -> None:
+    contract = dataclasses.replace(CONTRACT, document={"seen": {"a0": [0.0, 2.0], "other": [1.0, 1.0], "a1": [0, 1]}})
+    envelope = resolve(SafetyConfig(seen_margin=0.5, reading_ranges={"a1": (-9, 9)}), contract)
+    np.testing.assert_allclose(envelope.reading_low, [-1.0, -9, 0.9995, -1e6])
+    np.testing.assert_allclose(envelope.reading_high, [3.0, 9, 1.0005, 1e6])
+    with pytest.raises(SafetyError, match="exported without one"):
+        resolve(SafetyConfig(seen_margin=0.5), CONTRACT)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -69,6 +79,7 @@ def test_settings_narrow_the_contract() -> None:
         ({"ramp_steps": -1}, "ramp_steps has to be a whole number of at least 0"),
         ({"max_faults": 2.5}, "max_faults has to be a whole number"),
         ({"max_faults": 9, "fault_window": 8}, "never fit"),
+        ({"seen_margin": -1}, "seen_margin has to be 0 or more"),
         ({"largest_reading": 0.0}, "largest_reading has to be positive"),
         ({"action_limits": 3}, "wrong type"),
     ],

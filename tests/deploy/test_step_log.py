@@ -21,7 +21,7 @@ ODD: list[Any] = [
     reading(CONTRACT, 0.0),
     Reading(0.1, {"a0": math.nan, "other": -math.inf, "goal": 0.1}),
     None,
-    Reading(0.3, {"a0": 1 / 3, "other": "left", "goal": 2.0, "elbow": 1.0}),
+    Reading(0.3, {"a0": 1 / 3, "other": "left", "goal": 2.0, "elbow": 1.0}),  # type: ignore[dict-item]
     Reading(math.nan, {}),
 ]
 
