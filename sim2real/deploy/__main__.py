@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sim2real.deploy.bundle import BackendName, Bundle, load_bundle
+from sim2real.deploy.bundle_policy import NO_RAMP
 from sim2real.deploy.replay_robot import LogReplayRobot, golden_recording, logged_recording
 from sim2real.deploy.robot import Robot
 from sim2real.deploy.ros2_mapping import load_mapping, table
@@ -110,7 +111,7 @@ def _settings(options: argparse.Namespace) -> SafetyConfig:
     """The safety settings given, or the defaults: without a ramp where an episode of the simulation starts."""
     if options.safety:
         return load_safety(options.safety)
-    return SafetyConfig(ramp_steps=0) if options.robot in ("sim", "replay") else SafetyConfig()
+    return NO_RAMP if options.robot in ("sim", "replay") else SafetyConfig()
 
 
 # ---- the robots ------------------------------------------------------------------------------------------------------
