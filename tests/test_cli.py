@@ -77,6 +77,8 @@ MISTAKES = [
     ),
     (["report", "."], ". is not a run directory"),
     (["record", "."], "there is no policy.yaml in ."),
+    (["run", ".", "--robot", "simm"], "unknown robot 'simm'. Did you mean 'sim'?"),
+    (["run", "."], "--robot is needed: sim, replay, ros2, or MODULE:FACTORY for your own"),
     (["run", ".", "--env", "sim2real/FetchReach-v0"], "there is no policy.yaml in ."),
 ]
 

@@ -152,9 +152,7 @@ def _environment(env: str, dynamics: str, simulator: Simulator | None) -> Any:
 
 def _factory(name: str) -> Callable[[Any], Any]:
     """The object that ``MODULE:FACTORY`` names; the current folder comes first, as for a script."""
-    module_name, colon, attribute = name.partition(":")
-    if not (module_name and colon and attribute):
-        raise UserError(unknown("robot", name, ROBOTS) + ", or MODULE:FACTORY for your own")
+    module_name, _, attribute = name.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
@@ -225,6 +223,8 @@ def _check(options: argparse.Namespace) -> None:
         if not options.env and not options.topics:
             raise UserError("--robot is needed: sim, replay, ros2, or MODULE:FACTORY for your own")
         options.robot = "sim" if options.env else "ros2"
+    if options.robot not in ROBOTS and not all(options.robot.partition(":")):
+        raise UserError(unknown("robot", options.robot, ROBOTS) + ", or MODULE:FACTORY for your own")
     for name, robots in ONLY_FOR.items():
         given = getattr(options, name) not in (None, False)
         if given and options.robot not in robots:
