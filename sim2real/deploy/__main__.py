@@ -226,8 +226,8 @@ def _check(options: argparse.Namespace) -> None:
     if options.robot not in ROBOTS and not all(options.robot.partition(":")):
         raise UserError(unknown("robot", options.robot, ROBOTS) + ", or MODULE:FACTORY for your own")
     for name, robots in ONLY_FOR.items():
-        given = getattr(options, name) not in (None, False)
-        if given and options.robot not in robots:
+        value = getattr(options, name)
+        if value is not None and value is not False and options.robot not in robots:
             option = "--from" if name == "source" else "--" + name.replace("_", "-")
             raise UserError(f"{option} is for --robot {' or '.join(robots)}, not {options.robot}")
     for name, least in (("steps", 1), ("episodes", 1), ("seed", 0)):
