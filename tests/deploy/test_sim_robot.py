@@ -120,7 +120,7 @@ def test_the_loop_gives_what_the_evaluator_gives_bit_for_bit(bundle: Bundle) -> 
         while not robot.over:
             loop.run(1)
             positions.append(position(robot))
-        np.testing.assert_array_equal(np.float32(positions), observed)
+        np.testing.assert_array_equal(np.array(positions, np.float32), observed)
         assert robot.outcome.success == success
 
 
