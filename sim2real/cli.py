@@ -135,6 +135,30 @@ def run() -> int:
     raise AssertionError("main() hands this command to sim2real.deploy, whose parser is that of a bundle's own runner")
 
 
+def drill(
+    bundle: Positional[Annotated[Path, arg(metavar="BUNDLE")]],
+    safety: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the contract's limits)")] = None,
+    dynamics: Annotated[str, arg(metavar="NAME_OR_YAML")] = "nominal",
+    episodes: Annotated[int, arg(metavar="N")] = 5,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+) -> int:
+    """Inject faults into a simulated robot and its policy, one after the other, and measure what was sent.
+
+    Commands are in units of the limits, steps in units of the rate limit: nothing may be above 1. The row "none" shows
+    what the safety settings cost. The exit code is 1 if anything was sent that was not allowed.
+
+    Args:
+        bundle: Folder that `sim2real export` wrote.
+        safety: Settings of the safety filter, JSON (see docs/deployment.md).
+        dynamics: Packaged set of dynamics, or path of a YAML file with one.
+        episodes: Episodes for each fault.
+        seed: Which episodes.
+    """
+    from sim2real import commands
+
+    return commands.drill(bundle, safety, dynamics, episodes=episodes, seed=seed)
+
+
 def record(
     source: Positional[Annotated[Path, arg(metavar="RUN_OR_BUNDLE")]],
     dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
@@ -194,6 +218,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "export": export,
     "run": run,
+    "drill": drill,
     "record": record,
     "report": report,
     "list": list_,

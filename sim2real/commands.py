@@ -140,6 +140,33 @@ def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
     return _make_env(_task_of(env_id), dynamics, episodes=1)
 
 
+def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, seed: int) -> int:
+    """Measure what is sent under every fault, in simulation."""
+    from sim2real.deploy import BundleRunner, load_bundle
+    from sim2real.deploy.drill import drill as run
+    from sim2real.deploy.drill import is_safe, table
+    from sim2real.deploy.faults import FAULTS
+    from sim2real.deploy.safety import SafetyConfig, load_safety
+    from sim2real.deploy.sim_robot import SimRobot
+
+    _check_episodes(episodes, seed)
+    config = load_safety(safety) if safety else SafetyConfig()
+    runner = BundleRunner(load_bundle(bundle))
+    contract = runner.bundle.contract
+    env = simulated(contract.task, dynamics)
+    rows = run(
+        runner,
+        lambda: SimRobot(contract, env, seed=seed),
+        FAULTS,
+        episodes=episodes,
+        config=config,
+        progress=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    env.close()
+    print(table(rows))
+    return 0 if all(map(is_safe, rows)) else 1
+
+
 def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
     """Sets of dynamics by name, for the evaluation of a bundle."""
     from sim2real.bundle_evaluation import Setting
