@@ -1,15 +1,17 @@
-"""What a bundle says about its policy: contract (JSON), interface layout (YAML) and model card (Markdown)."""
+"""What a bundle says about its policy: the manifest with its contract (``policy.yaml``) and the model card."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sim2real.deploy.contract import SCHEMA, VERSION
-from sim2real.types import Element, TaskSpec
+from sim2real.types import TaskSpec, Term
 
 OPSET = 18
 TOLERANCE = 1e-5
@@ -24,18 +26,24 @@ def trained_with(run_dir: Path) -> dict[str, Any]:
 
 
 def build_contract(
-    task: TaskSpec, states: Mapping[str, tuple[int, ...]], meta: Mapping[str, Any], trained: Mapping[str, Any]
+    task: TaskSpec,
+    terms: Sequence[Term],
+    states: Mapping[str, tuple[int, ...]],
+    meta: Mapping[str, Any],
+    *,
+    trained: Mapping[str, Any],
+    delays: Mapping[str, tuple[float, float]],
 ) -> dict[str, Any]:
     """All that a robot's side has to know, as JSON data; read back by `sim2real.deploy.contract`.
 
     Args:
-        task: names, units and order of readings and actions.
+        task: names and units of the action, its scale and offset, the control period.
+        terms: the policy's input in its order.
         states: name of each memory tensor -> its shape.
         meta: the policy's ``policy.json``.
         trained: versions, commit and dynamics of the training.
+        delays: ``observation`` and ``action`` -> least and greatest delay trained with (in milliseconds).
     """
-    scale = list(task.action_scale)
-    previous = [Element(f"previous_{e.name}", "1", e.kind, e.frame) for e in task.action]
     origin = {key: meta[key] for key in ("algorithm", "agent", "env", "seed", "samples") if key in meta}
     contract = {
         "schema": {"name": SCHEMA, "version": VERSION},
@@ -43,26 +51,16 @@ def build_contract(
         "control_dt": task.control_dt,
         "horizon": task.horizon,
         "success_threshold": task.success_threshold,
-        "obs": [
-            _term("observation", "sensors, raw", task.observation),
-            _term("desired_goal", "command, raw", task.goal),
-            _term("previous_action", "the last actions divided by action.scale; zeros at the start", previous),
-        ],
-        "action": {
-            "elements": [asdict(element) for element in task.action],
-            "scale": scale,
-            "offset": [0.0] * len(scale),
-            "low": [-s for s in scale],
-            "high": scale,
-            "rate_limit": None,
-        },
+        "obs": [asdict(term) for term in terms],
+        "action": _action(task),
         "state": {
             name: {"input": f"{name}_in", "output": f"{name}_out", "shape": list(shape), "initial": "zeros"}
             for name, shape in states.items()
         },
         "normaliser": "baked",
+        "delays": {name: list(span) for name, span in delays.items()},
         "trained": {**origin, **trained},
-        "eval": meta.get("eval") or {},
+        "evaluation": {},
         "parity": {"tolerance": TOLERANCE},
         "runtime": {"opset": OPSET, "onnxruntime": ">=1.18"},
     }
@@ -71,109 +69,99 @@ def build_contract(
     return document
 
 
-def _term(name: str, source: str, elements: Sequence[Element]) -> dict[str, Any]:
-    return {"name": name, "source": source, "size": len(elements), "elements": [asdict(e) for e in elements]}
-
-
-def leapp_layout(contract: Mapping[str, Any], checksum: str) -> dict[str, Any]:
-    """The interface in the shape of LEAPP's YAML: models with named inputs and outputs, and the feedback edges."""
-    elements = [element for term in contract["obs"] for element in term["elements"]]
-    state = contract["state"].values()
-    obs = {**_tensor("obs", [1, len(elements)]), **_semantics(elements)}
-    actions = {
-        **_tensor("actions", [1, len(contract["action"]["scale"])]),
-        **_semantics(contract["action"]["elements"]),
+def _action(task: TaskSpec) -> dict[str, Any]:
+    limits = list(zip(task.action_scale, task.action_offset, strict=True))
+    return {
+        "elements": [asdict(element) for element in task.action],
+        "scale": task.action_scale,
+        "offset": task.action_offset,
+        "low": [offset - scale for scale, offset in limits],
+        "high": [offset + scale for scale, offset in limits],
+        # From one end to the other: a policy that was trained without a limit must not meet one that it never felt.
+        "rate_limit": [2 * scale for scale in task.action_scale],
     }
-    parameters = {"model_path": "policy.onnx", "sha256sum": checksum, "backend": "onnx", "opset_version": OPSET}
-    policy = {
-        "inputs": [obs, *(_tensor(s["input"], s["shape"]) for s in state)],
-        "outputs": [actions, *(_tensor(s["output"], s["shape"]) for s in state)],
-        "parameters": parameters,
+
+
+def manifest(contract: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Content of ``policy.yaml``: LEAPP's keys, the contract, and the sha256 of ``files``, which are all the others."""
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    # LEAPP wants an MD5 too; it protects nothing.
+    md5 = hashlib.md5(files["policy.onnx"], usedforsecurity=False).hexdigest()
+    return {**leapp_layout(contract, md5, checksums["policy.onnx"]), "contract": contract, "sha256": checksums}
+
+
+def to_yaml(document: Mapping[str, Any]) -> str:
+    """JSON that every YAML reader takes too: what fits into a line stands on one.
+
+    YAML 1.1 reads ``1e-05`` as text, ``1.0e-05`` as a number.
+    """
+    text = _lines(document, 0)
+    # Strings are matched too, so that nothing inside of them is.
+    number = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\d.])(-?\d+)(e[-+]\d+)')
+    return number.sub(lambda m: f"{m[1]}.0{m[2]}" if m[1] else m[0], text) + "\n"
+
+
+def _lines(value: Any, indent: int) -> str:
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if len(line) + indent <= 120 or not isinstance(value, dict | list):
+        return line
+    inner = " " * (indent + 2)
+    if isinstance(value, dict):
+        entries = [f"{json.dumps(key, ensure_ascii=False)}: {_lines(v, indent + 2)}" for key, v in value.items()]
+    elif not any(isinstance(v, dict | list) for v in value):
+        return _filled([json.dumps(v, ensure_ascii=False, allow_nan=False) for v in value], indent)
+    else:
+        entries = [_lines(v, indent + 2) for v in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return f"{opening}\n" + ",\n".join(inner + entry for entry in entries) + f"\n{' ' * indent}{closing}"
+
+
+def _filled(items: Sequence[str], indent: int) -> str:
+    """A long list of numbers or texts: as many on a line as fit."""
+    lines, inner = [""], " " * (indent + 2)
+    for item in items:
+        if lines[-1] and len(inner) + len(lines[-1]) + len(item) > 118:
+            lines.append("")
+        lines[-1] += f"{item}, "
+    body = "\n".join(inner + line.rstrip() for line in lines)
+    return f"[\n{body.rstrip(',')}\n{' ' * indent}]"
+
+
+def leapp_layout(contract: Mapping[str, Any], md5: str, sha256: str) -> dict[str, Any]:
+    """The interface as LEAPP 0.7 writes it (configuration 1.3): named inputs and outputs, and the memory's feedback.
+
+    Memory without initial values starts at zero there too. What LEAPP can't say is in the contract alone: the last
+    elements of ``obs`` are the action before, divided by its scale.
+    """
+    elements = [element for term in contract["obs"] for element in term["elements"]]
+    states, action = contract["state"].values(), contract["action"]["elements"]
+    inputs = [_tensor("obs", [1, len(elements)], elements), *(_tensor(s["input"], s["shape"]) for s in states)]
+    outputs = [_tensor("actions", [1, len(action)], action), *(_tensor(s["output"], s["shape"]) for s in states)]
+    parameters = {
+        "model_path": "policy.onnx",
+        "md5sum": md5,
+        "sha256sum": sha256,
+        "backend": "onnx",
+        "opset_version": OPSET,
     }
     pipeline = {
-        "inputs": ["policy/obs"],
-        "outputs": ["policy/actions"],
-        "feedback_flow": {f"policy/{s['output']}": [f"policy/{s['input']}"] for s in state},
-        "initial_values": "zeros",
+        "data_flow": {},
+        "feedback_flow": {f"policy/{s['output']}": [f"policy/{s['input']}"] for s in states},
+        "inputs": {"policy": ["obs"]},
+        "outputs": {"policy": ["actions"]},
+        "configs": {"frequency": 1 / contract["control_dt"]},
     }
     return {
-        "models": {"policy": policy},
+        "models": {"policy": {"inputs": inputs, "outputs": outputs, "parameters": parameters}},
         "pipeline": pipeline,
-        "system information": contract["trained"].get("versions", {}),
-        "sim2real": {key: contract[key] for key in ("task", "control_dt", "normaliser", "runtime")},
+        "system information": {"leapp config version": "1.3", **contract["trained"].get("versions", {})},
     }
 
 
-def _tensor(name: str, shape: Sequence[int]) -> dict[str, Any]:
-    return {"name": name, "dtype": "float32", "shape": list(shape), "type": "tensor"}
-
-
-def _semantics(elements: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    keys = {"element_names": "name", "units": "unit", "kind": "kind", "frames": "frame"}
-    return {key: [element[field] for element in elements] for key, field in keys.items()}
-
-
-def model_card(contract: Mapping[str, Any]) -> str:
-    """Markdown with the front matter that model hubs read."""
-    trained, scores = contract["trained"], contract["eval"]
-    readings = [element for term in contract["obs"][:2] for element in term["elements"]]
-    memory = ", ".join(f"`{name}` {state['shape']}" for name, state in contract["state"].items()) or "none"
-    action = contract["action"]
-    limits = [[f"±{scale:g}"] for scale in action["scale"]]
-    actions = [_row(element) + limit for element, limit in zip(action["elements"], limits, strict=True)]
-    figures = [[name, f"{value:.3f}"] for name, value in scores.items()] or [["(not evaluated while training)", ""]]
-    origin = [[key, _flat(trained[key])] for key in ("algorithm", "env", "samples", "seed", "commit") if key in trained]
-    versions = [[name, version] for name, version in trained.get("versions", {}).items()]
-    return f"""---
-library_name: sim2real
-pipeline_tag: robotics
-tags: [{contract["task"]}, {trained.get("algorithm", "policy")}, sim-to-real, onnx]
----
-
-# {contract["task"]} policy
-
-Raw readings in, physical actions out, every {contract["control_dt"] * 1000:g} ms. Normaliser, memory and action scale
-are inside `policy.onnx`. Run it with `sim2real run DIR --env ID`, or from Python with numpy and onnxruntime alone:
-
-```python
-from sim2real.deploy import BundleRunner
-
-runner = BundleRunner("DIR")
-runner.self_test()  # replays parity.npz on this machine
-runner.reset()  # at the start of every episode and after every interruption
-action = runner.step(readings)  # a dict by the names below, or a vector in their order
-```
-
-## Readings
-{_table(["element", "unit", "kind", "frame"], [_row(element) for element in readings])}
-
-## Actions
-{_table(["element", "unit", "kind", "frame", "limits"], actions)}
-
-Memory: {memory}; zeros at the start.
-
-## Figures while training
-On the dynamics it was trained with, deterministic, success judged at the last step.
-
-{_table(["metric", "value"], figures)}
-
-## Origin
-{_table(["", ""], origin + versions)}
-
-## Limits
-Trained in simulation. This is not a safety function: keep the robot's own limits and emergency stop in force, check the
-readings for plausibility, and call `reset()` after any gap in the control loop.
-"""
-
-
-def _row(element: Mapping[str, str]) -> list[str]:
-    return [f"`{element['name']}`", element["unit"], element["kind"], element["frame"]]
-
-
-def _flat(value: Any) -> str:
-    return ", ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+def _tensor(name: str, shape: Sequence[int], elements: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
+    tensor = {"name": name, "dtype": "float32", "shape": list(shape), "type": "tensor"}
+    if elements:
+        tensor["element_names"] = [[element["name"] for element in elements]]
+        keys = {"element_kinds": "kind", "element_units": "unit", "element_frames": "frame"}
+        tensor |= {key: [element[field] for element in elements] for key, field in keys.items()}
+    return tensor
