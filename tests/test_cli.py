@@ -75,6 +75,7 @@ MISTAKES = [
         ["export", ".", "--out", "bundle"],
         ". is not a run directory; give a folder that `sim2real train --run-dir` made",
     ),
+    (["export", ".", "--out", "bundle", "--episodes", "-1"], "--episodes has to be at least 0 (0: export without"),
     (["report", "."], ". is not a run directory"),
     (["record", "."], "there is no policy.yaml in ."),
     (["run", ".", "--robot", "simm"], "unknown robot 'simm'. Did you mean 'sim'?"),

@@ -1,4 +1,4 @@
-"""Run an exported policy: standard library, numpy and onnxruntime, nothing of the training side.
+"""Run an exported policy: standard library, numpy, onnxruntime where it is installed; nothing of the training side.
 
 runner = BundleRunner("bundle")
 runner.reset()
