@@ -5,14 +5,16 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import tyro
-from tyro.conf import Positional, UseAppendAction, arg
+with contextlib.suppress(ImportError):  # a robot's computer has none, and `run` needs none
+    import tyro
+    from tyro.conf import Positional, UseAppendAction, arg
 
 from sim2real.errors import UserError, unknown
 
@@ -126,25 +128,36 @@ def export(
     return commands.export(run_dir, out, dynamics, episodes=episodes)
 
 
-def run(
+def run() -> int:
+    """Run a bundle on a robot, simulated, recorded, over ROS 2 or your own, through the safety filter.
+
+    Needs numpy and onnxruntime, no torch.
+    """
+    raise AssertionError("main() hands this command to sim2real.deploy, whose parser is that of a bundle's own runner")
+
+
+def drill(
     bundle: Positional[Annotated[Path, arg(metavar="BUNDLE")]],
-    env: Annotated[str, arg(metavar="ID")],
+    safety: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the contract's limits)")] = None,
     dynamics: Annotated[str, arg(metavar="NAME_OR_YAML")] = "nominal",
-    episodes: Annotated[int, arg(metavar="N")] = 10,
+    episodes: Annotated[int, arg(metavar="N")] = 5,
     seed: Annotated[int, arg(metavar="S")] = 0,
 ) -> int:
-    """Run a bundle against a simulated robot, step by step as on a real one; needs numpy and onnxruntime, no torch.
+    """Inject faults into a simulated robot and its policy, one after the other, and measure what was sent.
+
+    Commands are in units of the limits, steps in units of the rate limit: nothing may be above 1. The row "none" shows
+    what the safety settings cost. The exit code is 1 if anything was sent that was not allowed.
 
     Args:
         bundle: Folder that `sim2real export` wrote.
-        env: The robot: an environment id such as sim2real/FetchReach-v0.
+        safety: Settings of the safety filter, JSON (see docs/deployment.md).
         dynamics: Packaged set of dynamics, or path of a YAML file with one.
-        episodes: Episodes to run.
+        episodes: Episodes for each fault.
         seed: Which episodes.
     """
     from sim2real import commands
 
-    return commands.run(bundle, env, dynamics, episodes=episodes, seed=seed)
+    return commands.drill(bundle, safety, dynamics, episodes=episodes, seed=seed)
 
 
 def record(
@@ -246,6 +259,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "export": export,
     "run": run,
+    "drill": drill,
     "record": record,
     "report": report,
     "push": push,
@@ -261,6 +275,10 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
             raise UserError(unknown("command", argv[0], COMMANDS))
+        if argv[:1] == ["run"]:
+            return _run(argv[1:])
+        if "tyro" not in globals():
+            raise UserError("this command needs what a plain `pip install sim2real` brings (--no-deps is for `run`)")
         code: int = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="sim2real", description=DESCRIPTION, args=argv)
         return code
     except UserError as error:
@@ -280,6 +298,17 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _run(argv: Sequence[str]) -> int:
+    from sim2real.deploy.__main__ import main as run_bundle
+
+    def simulator(env: str, dynamics: str) -> Any:
+        from sim2real import commands
+
+        return commands.simulated(env, dynamics)
+
+    return run_bundle(argv, prog="sim2real run", simulator=simulator)
 
 
 def _fail(message: str) -> int:

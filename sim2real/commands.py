@@ -135,6 +135,38 @@ def export(run_dir: Path, out: Path, dynamics: Sequence[str], *, episodes: int) 
     return 0
 
 
+def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
+    """The environment of a simulated robot: one, by the name of its task or its id."""
+    return _make_env(_task_of(env_id), dynamics, episodes=1)
+
+
+def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, seed: int) -> int:
+    """Measure what is sent under every fault, in simulation."""
+    from sim2real.deploy import BundleRunner, load_bundle
+    from sim2real.deploy.drill import drill as run
+    from sim2real.deploy.drill import is_safe, table
+    from sim2real.deploy.faults import FAULTS
+    from sim2real.deploy.safety import SafetyConfig, load_safety
+    from sim2real.deploy.sim_robot import SimRobot
+
+    _check_episodes(episodes, seed)
+    config = load_safety(safety) if safety else SafetyConfig()
+    runner = BundleRunner(load_bundle(bundle))
+    contract = runner.bundle.contract
+    env = simulated(contract.task, dynamics)
+    rows = run(
+        runner,
+        lambda: SimRobot(contract, env, seed=seed),
+        FAULTS,
+        episodes=episodes,
+        config=config,
+        progress=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    env.close()
+    print(table(rows))
+    return 0 if all(map(is_safe, rows)) else 1
+
+
 def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
     """Sets of dynamics by name, for the evaluation of a bundle."""
     from sim2real.bundle_evaluation import Setting
@@ -144,17 +176,6 @@ def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Se
         name: Setting(functools.partial(_make_env, task, name, episodes), load_dynamics(name).to_dict())
         for name in dynamics
     }
-
-
-def run(bundle: Path, env_id: str, dynamics: str, *, episodes: int, seed: int) -> int:
-    """Run a bundle in an environment, without torch."""
-    from sim2real.deploy import load_bundle, run_in_env
-
-    _check_episodes(episodes, seed)
-    opened = load_bundle(bundle)
-    env = _make_env(_task_of(env_id), dynamics, episodes=1)
-    run_in_env(opened, env, episodes=episodes, seed=seed)
-    return 0
 
 
 def push(bundle: Path, repo_id: str, *, private: bool, revision: str | None) -> int:
@@ -175,8 +196,8 @@ def pull(repo_id: str, out: Path, *, revision: str | None) -> int:
     print(f"pulled {done.repo_id} at {done.commit} to {out}; every file is the one that was exported")
     if not hub.has_own_runner(out):
         print(
-            f"{out}/runner.pyz is a program from {done.repo_id}, other than the runner of this sim2real: run the "
-            f"bundle with `sim2real run {out}`, or look into it before you start it"
+            f"{out}/runner.pyz is a program from {done.repo_id}, other than the runner of this sim2real: use "
+            "`sim2real run`, or look into it before you start it"
         )
     return 0
 

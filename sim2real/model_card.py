@@ -118,9 +118,9 @@ def _evaluation(contract: Mapping[str, Any]) -> str:
         [setting, metrics["success"]["n"] if "success" in metrics else "", *(_cell(metrics.get(m)) for m in found)]
         for setting, metrics in contract["evaluation"].items()
     ]
-    return f"""Measured with these files, through the code that runs them on a robot ({how["backend"]} backend):
-episodes 0 to {how["episodes"] - 1} of seed {how["seed"]} under each set of dynamics, success judged at the last step,
-95 % intervals.
+    return f"""Measured with these files, through the runner and the safety filter that run them on a robot
+({how["backend"]} backend): episodes 0 to {how["episodes"] - 1} of seed {how["seed"]} under each set of dynamics,
+success judged at the last step, 95 % intervals. The filter changed {how["interventions"]} of {how["steps"]} commands.
 
 {_table(["dynamics", "episodes", *(_METRICS[m] for m in found)], rows)}"""
 

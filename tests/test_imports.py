@@ -63,7 +63,7 @@ KNOWS_AGENTS = {"sim2real.runs"}
 # Third-party modules of what has to run on a robot.
 DEPLOY_NEEDS = {"numpy", "onnxruntime"}
 # What comes with an installation of ROS 2 and from nowhere else, and the modules that may know it.
-ROS = {"control_msgs", "geometry_msgs", "rclpy", "sensor_msgs", "std_msgs", "tf2_ros", "trajectory_msgs"}
+ROS = {*("control_msgs", "geometry_msgs", "rclpy", "sensor_msgs", "std_msgs", "std_srvs", "tf2_ros", "trajectory_msgs")}
 KNOWS_ROS = {"sim2real.deploy.ros2_outputs", "sim2real.deploy.ros2_robot"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -39,3 +39,15 @@ class Robot(Protocol):
 
     def close(self) -> None:
         """Give back connections and files. Does not stop the motion: `hold` comes first."""
+
+
+@runtime_checkable
+class EpisodicRobot(Robot, Protocol):
+    """A robot whose world is set up anew for every episode: a simulation, a recording."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the episode has ended, or none has begun."""
+
+    def begin(self) -> None:
+        """Set up the next episode. The clock goes on."""

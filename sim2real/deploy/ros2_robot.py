@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +101,21 @@ class Ros2Robot:
         self._thread.join(timeout=1.0)
         self.node.destroy_node()
         self._rclpy.try_shutdown()
+
+    def offer(self, *, stop: Callable[[str], None], rearm: Callable[[], None]) -> None:
+        """Offer the services ``~/stop`` and ``~/rearm`` (std_srvs/Trigger) to operators and emergency stops."""
+        from std_srvs.srv import Trigger
+
+        def serve(name: str, act: Callable[[], None]) -> None:
+            def answer(request: Any, response: Any) -> Any:
+                act()
+                response.success, response.message = True, f"{name}: takes effect at the next control step"
+                return response
+
+            self.node.create_service(Trigger, f"~/{name}", answer)
+
+        serve("stop", lambda: stop("by the service ~/stop"))
+        serve("rearm", rearm)
 
     # ---- messages in -------------------------------------------------------------------------------------------------
 

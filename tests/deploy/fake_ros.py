@@ -63,9 +63,12 @@ class Ros:
     goals: list[Any] = field(default_factory=list)
     transforms: dict[tuple[str, str], Any] = field(default_factory=dict)
     logged: list[str] = field(default_factory=list)
+    services: dict[str, Callable[[], Any]] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     init: dict[str, Any] = field(default_factory=dict)
     gripper_ready: bool = True
+    on_spin: Callable[[], None] = lambda: None
+    """Called once messages can arrive."""
 
     def elapse(self, seconds: float) -> None:
         """Time passes, on both clocks."""
@@ -113,6 +116,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Ros:
 
             return SimpleNamespace(publish=publish)
 
+        def create_service(self, kind: Any, name: str, answer: Any) -> None:
+            ros.services[name] = lambda: answer(None, kind.Response())
+
         def get_logger(self) -> Any:
             def log(text: str, throttle_duration_sec: float = 0.0) -> None:
                 ros.logged.append(text)
@@ -130,6 +136,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Ros:
             ros.events.append(f"spins {node.name}")
 
         def spin(self) -> None:
+            ros.on_spin()
             self._ended.wait(10)
 
         def shutdown(self) -> None:
@@ -182,6 +189,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Ros:
         "sensor_msgs.msg": {"JointState": JointState},
         "std_msgs": {},
         "std_msgs.msg": {"Float64MultiArray": Float64MultiArray},
+        "std_srvs": {},
+        "std_srvs.srv": {"Trigger": SimpleNamespace(Response=lambda: SimpleNamespace(success=False, message=""))},
         "trajectory_msgs": {},
         "trajectory_msgs.msg": {"JointTrajectory": JointTrajectory, "JointTrajectoryPoint": JointTrajectoryPoint},
         "control_msgs": {},

@@ -44,7 +44,7 @@ print(sorted(n for n in sys.modules if n.startswith("sim2real") and not n.starts
 
 
 def test_a_bundle_is_evaluated_without_torch(lstm_bundle: Path) -> None:
-    code = "import sim2real.evaluate, sim2real.collect; from sim2real.deploy import run_in_env"
+    code = "import sim2real.evaluate, sim2real.collect; from sim2real.deploy import BundlePolicy"
     assert run_blocked(code).returncode == 0
 
 
@@ -53,3 +53,17 @@ def test_the_block_works(module: str) -> None:
     result = run_blocked(f"import {module}")
     assert result.returncode == 1
     assert "ImportError: blocked:" in result.stderr
+
+
+def test_run_needs_no_command_line_library(point_folder: Path) -> None:
+    """`sim2real run` where a plain installation's dependencies are missing."""
+    code = "from sim2real.cli import main; sys.exit(main(sys.argv[1:]))"
+    result = run_blocked(code, "run", str(point_folder), "--robot", "replay", "--steps", "20")
+    assert result.returncode == 0, result.stderr
+    assert "20 commands compared" in result.stdout
+    result = run_blocked(code, "run", str(point_folder), "--env", "sim2real/FetchReach-v0")
+    assert result.returncode == 2
+    assert result.stderr.startswith("sim2real: error: a simulated robot needs ")
+    result = run_blocked(code, "list")
+    assert result.returncode == 2
+    assert "this command needs what a plain `pip install sim2real` brings" in result.stderr
