@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What a user of the demo needs, and what a developer needs on top.
 EXTRAS := export,track,video
-DEV_EXTRAS := dev,export,baselines,track,video
+DEV_EXTRAS := dev,export,hub,baselines,track,video
 DEMO := runs/demo
 # The first of these that is 3.11 or newer; to choose: make PYTHON=/path/to/python3
 PYTHON ?= python3 python3.11 python3.12 python3.13 python
