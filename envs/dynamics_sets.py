@@ -141,13 +141,19 @@ def packaged() -> tuple[str, ...]:
 
 
 def load_dynamics(source: str | Path) -> DynamicsSet:
-    """The set of a packaged name (`packaged`) or of a YAML file.
+    """The set of a packaged name (`packaged`) or of a YAML file; ``SET:GROUP`` is the set with a group of parameters,
+    or one parameter, held at nominal (see `sim2real.envs.variations`).
 
     Raises:
         DynamicsError: unknown name, unreadable file, unknown key or parameter, impossible range.
     """
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
+        base, colon, group = str(source).rpartition(":")
+        if colon:
+            from sim2real.envs.variations import without  # which builds on this module
+
+            return without(load_dynamics(base), group)
         if str(source) not in packaged():
             raise DynamicsError(unknown("dynamics", str(source), packaged()) + ", or the path of a .yaml file")
         return _packaged(str(source))

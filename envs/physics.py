@@ -162,6 +162,10 @@ class Robot:
         mujoco.mj_forward(model, data)
         self._read(reading)
 
+    def change(self, values: Array) -> None:
+        """Go on with dynamics ``values`` from the present state: positions, velocities and targets stay."""
+        self.writer.write(values, mujoco.MjData(self.model))
+
     def step(self, segments: Sequence[Segment], commands: Array, readings: Array, end: int) -> None:
         """One control step.
 

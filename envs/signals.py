@@ -45,20 +45,21 @@ class Timetable:
     reading made for frame j in the middle of a control step."""
 
 
-def timetable(periods: Ints, command_delays: Ints, frame_delay: int, delivered: Ints) -> Timetable:
+def timetable(periods: Ints, command_delays: Ints, frame_delay: int | Ints, delivered: Ints) -> Timetable:
     """The timetable of an episode.
 
     Args:
         periods: [T] length of each control step (in substeps).
         command_delays: [T] time from sending a command to its effect (in substeps). A command never overtakes an
             earlier one: it waits for it, and where two arrive together the later one counts.
-        frame_delay: age of a frame when the policy sees it (in substeps); before the start it shows the start.
+        frame_delay: age of a frame when the policy sees it (in substeps), one number or [T+1]; before the start it
+            shows the start, and no frame is older than the one before it.
         delivered: [T+1] number of the frame that is seen at time t: t, or less where frames are lost.
     """
     horizon = len(periods)
     starts = np.concatenate([[0], np.cumsum(periods)])
     arrivals = np.maximum.accumulate(starts[:-1] + command_delays)
-    reads = np.maximum(starts - frame_delay, 0)
+    reads = np.maximum.accumulate(np.maximum(starts - frame_delay, 0))
     ends = {time: number for number, time in enumerate(starts.tolist())}
     commands = {time: number for number, time in enumerate(arrivals.tolist()) if time < starts[-1]}
     commands.setdefault(0, HOLD)
@@ -69,7 +70,8 @@ def timetable(periods: Ints, command_delays: Ints, frame_delay: int, delivered: 
     for left, right in pairwise(sorted({*ends, *commands, *frames})):
         step = ends.get(left, step)
         steps[step].append(Segment(commands.get(left), right - left, frames.get(right)))
-    sources = [ends.get(time, horizon + 1 + number) for number, time in enumerate(reads.tolist())]
+    # By time: where a growing delay shows one moment twice, it is read once.
+    sources = [ends.get(time, horizon + 1 + frames.get(time, 0)) for time in reads.tolist()]
     return Timetable(tuple(map(tuple, steps)), np.array(sources)[delivered])
 
 
@@ -98,7 +100,7 @@ def draw_signals(
     The same numbers are drawn whatever the levels are, so that episodes under two sets of dynamics can be compared.
 
     Args:
-        values: [len(PARAMETERS)] dynamics of the episode.
+        values: [len(PARAMETERS)] dynamics of the episode, or [T+1, len(PARAMETERS)], those of each control step.
         rng: generator of this episode and of nothing else.
         reference_std: [D] what noise and bias of 1 mean for each element.
         horizon: T.
@@ -106,23 +108,26 @@ def draw_signals(
         timestep: length of a substep (in seconds).
     """
 
-    def value(name: str) -> float:
-        return float(values[INDEX[name]])
+    each_step = np.broadcast_to(values, (horizon + 1, values.shape[-1]))
+
+    def value(name: str) -> Array:
+        """[T+1]"""
+        return each_step[:, INDEX[name]]
 
     def in_substeps(milliseconds: Array | float) -> Ints:
         return np.rint(np.asarray(milliseconds) / (1000 * timestep)).astype(np.int64)
 
-    extra = rng.exponential(size=horizon) * value("control_period_jitter")
-    late = rng.random(size=horizon) * value("action_delay_jitter")
+    extra = rng.exponential(size=horizon) * value("control_period_jitter")[:-1]
+    late = rng.random(size=horizon) * value("action_delay_jitter")[:-1]
     lost = rng.random(size=horizon + 1) < value("observation_drop")
-    action_noise = rng.standard_normal((horizon, 4)) * value("action_noise")
-    white = rng.standard_normal((horizon + 1, len(reference_std))) * value("observation_noise")
-    bias = rng.standard_normal(len(reference_std)) * value("observation_bias")
+    action_noise = rng.standard_normal((horizon, 4)) * value("action_noise")[:-1, None]
+    white = rng.standard_normal((horizon + 1, len(reference_std))) * value("observation_noise")[:, None]
+    bias = rng.standard_normal(len(reference_std)) * value("observation_bias")[:, None]
     delivered = delivery(lost)
     table = timetable(
         periods=substeps + in_substeps(extra),
-        command_delays=in_substeps(value("action_delay") + late),
-        frame_delay=int(in_substeps(value("observation_delay"))),
+        command_delays=in_substeps(value("action_delay")[:-1] + late),
+        frame_delay=in_substeps(value("observation_delay")),
         delivered=delivered,
     )
     return Signals(table, (white[delivered] + bias) * reference_std, action_noise)

@@ -23,6 +23,8 @@ from sim2real.envs.physics import Robot
 from sim2real.envs.reference import reference_std
 from sim2real.envs.render import Camera
 from sim2real.envs.signals import Signals, draw_signals
+from sim2real.envs.spaces import observation_space
+from sim2real.envs.variations import DynamicsChange
 from sim2real.errors import UserError, unknown
 from sim2real.types import FloatArray, State
 
@@ -42,6 +44,8 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
     ``default_rng([seed, k, stream])``. The n-th `reset` after seeding starts episodes ``n N ... (n + 1) N - 1``.
     """
 
+    change: DynamicsChange | None = None
+    """A change of dynamics in the middle of the episodes that begin with the next `reset`."""
     metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium's own class attribute
         "render_modes": ["rgb_array"],
         "render_fps": 25,
@@ -85,6 +89,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
     def _allocate(self) -> None:
         n, horizon = self.num_envs, fetch.HORIZON
         self._values = np.tile([p.nominal for p in PARAMETERS], (n, 1))
+        self._later_values = self._values.copy()
         self._mu = np.zeros((n, len(self.privileged.names)))
         self._goals = np.zeros((n, 3))
         self._object_starts = np.zeros((n, 2))
@@ -97,17 +102,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _make_spaces(self) -> None:
         sizes = self.task.sizes
-        widths = {
-            "observation": sizes["observation"],
-            "achieved_goal": sizes["goal"],
-            "desired_goal": sizes["goal"],
-            "dynamics": sizes["dynamics"],
-            "state": sizes["observation"],
-        }
-        boxes: dict[str, gymnasium.Space[Any]] = {
-            key: gymnasium.spaces.Box(-np.inf, np.inf, (width,), np.float64) for key, width in widths.items()
-        }
-        self.single_observation_space = gymnasium.spaces.Dict(boxes)
+        self.single_observation_space = observation_space(sizes)
         self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (sizes["action"],), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -151,8 +146,13 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
                 self._object_starts[i] = fetch.sample_near_start(self._initial, near)
         height = float(self._values[i, INDEX["table_height"]])
         self._goals[i] = fetch.sample_goal(self.fetch, self._initial, task, height)
+        each_step = np.tile(self._values[i], (fetch.HORIZON + 1, 1))
+        if self.change:
+            later = self.change.values(self._values[i], self._seed, episode)
+            self._later_values[i] = np.where(self._exists, later, NOMINAL_VALUES)
+            each_step[self.change.step :] = self._later_values[i]
         signals = draw_signals(
-            self._values[i],
+            each_step,
             signal,
             reference_std=self._reference_std,
             horizon=fetch.HORIZON,
@@ -175,6 +175,8 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         """
         if self._time >= fetch.HORIZON:
             raise RuntimeError(f"the episodes are over ({fetch.HORIZON} steps) or were never begun: call reset() first")
+        if self.change and self._time == self.change.step:
+            self._change_dynamics()
         self._commands[:, self._time] = self._scale(actions)
         self._time += 1
         self._on_threads(self._step_robot)
@@ -199,6 +201,11 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         command[:, 3] += noise[:, 3]
         command[:, :3] *= self._values[:, INDEX["action_gain"], None]
         return command
+
+    def _change_dynamics(self) -> None:
+        self._values[:] = self._later_values
+        self._mu = self.privileged.scale(self._values)
+        self._on_threads(lambda i: self._robots[i].change(self._values[i]))
 
     def _step_robot(self, i: int) -> None:
         segments = self._signals[i].timetable.steps[self._time - 1]
