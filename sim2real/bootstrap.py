@@ -153,23 +153,13 @@ def _standard_error(parts: list[Array], weights: list[float]) -> tuple[float, fl
 
 
 def student_quantile(freedom: float) -> float:
-    """97.5 % quantile of Student's t, for any real ``freedom`` >= 1: Newton's method on the integral of its density
-    (Simpson's rule), to 1e-6."""
-    constant = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
-
-    def angle_density(angle: Array) -> Array:
-        # t = sqrt(df) tan(angle) turns the heavy tail into a finite interval.
-        density: Array = constant * math.sqrt(freedom) * np.cos(angle) ** (freedom - 1)
-        return density
-
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        x = np.linspace(0.0, middle, 2001)
-        y = angle_density(x)
-        area = (middle / 2000) / 3 * (y[0] + 4 * y[1:-1:2].sum() + 2 * y[2:-1:2].sum() + y[-1])
-        low, high = (middle, high) if area < 0.475 else (low, middle)
-    return math.sqrt(freedom) * math.tan(low)
+    """97.5 % quantile of Student's t, for any real ``freedom`` >= 1, to 1e-4: its density integrated by trapezoids."""
+    # t = sqrt(df) tan(angle) makes the heavy tail finite; what lies beyond is below 1e-9 for any freedom.
+    angles = np.linspace(0.0, min(math.pi / 2, 8 / math.sqrt(freedom)), 4001)
+    constant = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
+    density = constant * np.cos(angles) ** (freedom - 1)
+    area = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(angles))])
+    return math.sqrt(freedom) * math.tan(float(np.interp(0.475, area, angles)))
 
 
 def _without_spread(value: float, episodes: int, bounds: tuple[float, float]) -> Estimate:
