@@ -70,9 +70,7 @@ def change(a: FloatArray, b: FloatArray, *, resamples: int = RESAMPLES) -> Gap:
     difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     episodes = over_episodes([difference], [1.0], resamples=resamples)
     several = len(difference) > 1
-    return Gap(
-        episodes, over_seeds([difference], [1.0], resamples=resamples, bounds=(-1.0, 1.0)) if several else None
-    )
+    return Gap(episodes, over_seeds([difference], [1.0], resamples=resamples, bounds=(-1.0, 1.0)) if several else None)
 
 
 def over_episodes(parts: list[Array], weights: list[float], *, resamples: int = RESAMPLES) -> Estimate:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, UseAppendAction, arg
 
+from sim2real.cli_studies import probe, transfer
 from sim2real.errors import UserError, unknown
 
 DESCRIPTION = """Train robot-arm policies under randomised dynamics, measure how they transfer, export them.
@@ -26,6 +27,8 @@ A first session:
   sim2real export runs/reach --out bundle
   sim2real run bundle --env sim2real/FetchReach-v0 --dynamics unseen
   sim2real report runs/reach
+  sim2real transfer runs/reach
+  sim2real probe runs/reach
   sim2real record runs/reach
 
 `sim2real COMMAND --help` explains a command."""
@@ -202,6 +205,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "run": run,
     "record": record,
     "report": report,
+    "transfer": transfer,
+    "probe": probe,
     "list": list_,
     "doctor": doctor,
 }

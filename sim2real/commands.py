@@ -94,15 +94,29 @@ def report(run_dir: Path, dynamics: Sequence[str], *, episodes: int, seed: int) 
 
     read_config(run_dir)  # a bundle has no learning curve
     evaluations = _score(run_dir, dynamics, episodes, seed)
-    print(f"report: {write_report(run_dir, evaluations, units={p.name: p.unit for p in PARAMETERS})}")
+    units = {p.name: p.unit for p in PARAMETERS}
+    print(f"report: {write_report(run_dir, evaluations, units=units, extra=_measured(run_dir))}")
     return 0
+
+
+def _measured(run_dir: Path) -> list[str]:
+    """Sections of what `transfer` and `probe` have left in the run."""
+    from sim2real import probe_page, transfer_page
+
+    found: list[str] = []
+    for file in (run_dir / "transfer" / "transfer.json", run_dir / "probe.json"):
+        if file.is_file():
+            content = json.loads(file.read_text(encoding="utf-8"))
+            is_probe = file.name == "probe.json"
+            found += probe_page.sections(content) if is_probe else transfer_page.sections(file.parent, content)
+    return found
 
 
 def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes: int, seed: int) -> int:
     """Film the policy of a run or a bundle under each set of dynamics, side by side."""
     from sim2real.record import record as film
 
-    _check_episodes(episodes, seed)
+    check_episodes(episodes, seed)
     policy, task = open_policy(source)
     envs = {name: _make_env(task, name, episodes=1) for name in dynamics}
     print(f"video: {film(policy, envs, out or source / 'video.mp4', episodes=episodes, seed=seed)}")
@@ -126,7 +140,7 @@ def run(bundle: Path, env_id: str, dynamics: str, *, episodes: int, seed: int) -
     """Run a bundle in an environment, without torch."""
     from sim2real.deploy import load_bundle, run_in_env
 
-    _check_episodes(episodes, seed)
+    check_episodes(episodes, seed)
     opened = load_bundle(bundle)
     env = _make_env(_task_of(env_id), dynamics, episodes=1)
     run_in_env(opened, env, episodes=episodes, seed=seed)
@@ -176,7 +190,7 @@ def _score(source: Path, dynamics: Sequence[str], episodes: int, seed: int) -> d
     from sim2real.evaluate import evaluate as score
     from sim2real.evaluate import format_table
 
-    _check_episodes(episodes, seed)
+    check_episodes(episodes, seed)
     for name in dynamics:
         load_dynamics(name)  # a wrong name should be known before the first set is evaluated
     policy, task = open_policy(source)
@@ -246,7 +260,8 @@ def _task_of(env_id: str) -> str:
     return names[env_id]
 
 
-def _check_episodes(episodes: int, seed: int) -> None:
+def check_episodes(episodes: int, seed: int) -> None:
+    """Raise ``UserError`` for numbers that no evaluation has."""
     for option, value, least in (("--episodes", episodes, 1), ("--seed", seed, 0)):
         if value < least:
             raise UserError(f"{option} has to be at least {least}, got {value}")

@@ -7,6 +7,7 @@ are fitted, so the episodes that are predicted decide nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +51,16 @@ def fit(x: FloatArray, y: FloatArray) -> LinearReader:
     return LinearReader(mean, std, weights, offset)
 
 
-def held_out(x: FloatArray, y: FloatArray, *, folds: int = FOLDS) -> Array:
-    """Predictions [B, P] of ``y``, each by a reader that was fitted without that episode's fold."""
+def held_out(x: FloatArray, y: FloatArray, *, at: FloatArray | None = None, folds: int = FOLDS) -> Array:
+    """Predictions [B, P] of ``y``, each by a reader that was fitted without that episode's fold.
+
+    With ``at [B, F]``, the readers are applied to these features of the same episodes instead of ``x``.
+    """
+    at = x if at is None else at
     fold = np.random.default_rng(0).permutation(len(x)) % folds
     predictions = np.zeros_like(y, np.float64)
     for k in range(folds):
-        predictions[fold == k] = fit(x[fold != k], y[fold != k])(x[fold == k])
+        predictions[fold == k] = fit(x[fold != k], y[fold != k])(at[fold == k])
     return predictions
 
 
@@ -71,7 +76,7 @@ def r_squared_draws(y: FloatArray, predictions: FloatArray, *, resamples: int = 
     return _r_squared(np.random.default_rng(0).multinomial(b, np.full(b, 1 / b), resamples), y, predictions)
 
 
-def _r_squared(counts: NDArray[np.floating] | NDArray[np.int64], y: FloatArray, predictions: FloatArray) -> Array:
+def _r_squared(counts: NDArray[Any], y: FloatArray, predictions: FloatArray) -> Array:
     total = counts.sum(1, keepdims=True)
     spread = counts @ y**2 - (counts @ y) ** 2 / total
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -61,7 +61,9 @@ class ProgressReport:
             limit = self._max_seconds - seconds
             left = limit if left is None else min(left, limit)
         eta = "?" if left is None else duration(max(left, 0.0))
-        return "  ".join([f"{samples:,}/{self._total:,} {self._unit}", f"{rate:,.0f}/s", f"ETA {eta}", *_numbers(numbers)])
+        return "  ".join(
+            [f"{samples:,}/{self._total:,} {self._unit}", f"{rate:,.0f}/s", f"ETA {eta}", *_numbers(numbers)]
+        )
 
 
 def duration(seconds: float) -> str:

@@ -16,7 +16,6 @@ from sim2real.envs.variations import (
     members,
     span,
     with_values,
-    without,
 )
 
 U = np.random.default_rng(0).random(len(PARAMETERS))
@@ -50,7 +49,7 @@ def test_a_parameter_and_several_groups_can_be_left_out() -> None:
 
 
 def test_a_wrong_group_is_named() -> None:
-    with pytest.raises(DynamicsError, match="'no_nose'. Did you mean 'no_noise'"):
+    with pytest.raises(DynamicsError, match=r"'no_nose'\. Did you mean 'no_noise'"):
         load_dynamics("train:no_nose")
     with pytest.raises(DynamicsError, match="Did you mean 'train'"):
         load_dynamics("trian:no_noise")
@@ -130,7 +129,15 @@ def test_the_new_dynamics_are_those_of_a_model_written_afresh() -> None:
     fresh = make_vec("FetchPush", 1, "nominal", threads=1)
     fresh.reset(seed=0)
     fresh._robots[0].writer.write(env._values[1], fresh._robots[0].data)
-    for field in ("body_mass", "body_inertia", "geom_friction", "dof_damping", "dof_M0", "body_subtreemass", "body_pos"):
+    for field in (
+        "body_mass",
+        "body_inertia",
+        "geom_friction",
+        "dof_damping",
+        "dof_M0",
+        "body_subtreemass",
+        "body_pos",
+    ):
         a: NDArray[Any] = getattr(env._robots[1].model, field)
         np.testing.assert_array_equal(a, getattr(fresh._robots[0].model, field), err_msg=field)
 
