@@ -51,10 +51,10 @@ class Gap:
 
 def success_interval(success: FloatArray, *, resamples: int = RESAMPLES) -> Estimate:
     """Success rate of ``success [S, B]`` (0 or 1): Wilson's interval for one seed, `over_seeds` for several."""
-    success = np.asarray(success, np.float64)
-    if len(success) == 1:
-        return wilson(int(success.sum()), success.size)
-    return over_seeds([success], [1.0], resamples=resamples, bounds=(0.0, 1.0))
+    outcomes = np.asarray(success, np.float64)
+    if len(outcomes) == 1:
+        return wilson(int(outcomes.sum()), outcomes.size)
+    return over_seeds([outcomes], [1.0], resamples=resamples, bounds=(0.0, 1.0))
 
 
 def gap(a: FloatArray, b: FloatArray, *, resamples: int = RESAMPLES) -> Gap:
@@ -97,6 +97,8 @@ def over_seeds(
     """
     value = float(sum(w * part.mean() for w, part in zip(weights, parts, strict=True)))
     episodes = parts[0].shape[1]
+    if episodes == 1:  # no spread to estimate anything from
+        return _without_spread(value, episodes, bounds)
     error, freedom = _standard_error(parts, weights)
     draws = hierarchical_draws(parts, weights, resamples)
     low, high = np.quantile(draws, [0.025, 0.975])

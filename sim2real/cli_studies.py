@@ -8,6 +8,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from sim2real.errors import UserError
+
 
 def transfer(
     sources: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN_OR_BUNDLE ...")]],
@@ -86,4 +88,6 @@ def probe(
 
 
 def _processes(workers: int | None) -> int:
-    return workers if workers is not None else os.cpu_count() or 1
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers has to be at least 1, got {workers}")
+    return workers or os.cpu_count() or 1

@@ -56,12 +56,16 @@ def held_out(x: FloatArray, y: FloatArray, *, at: FloatArray | None = None, fold
 
     With ``at [B, F]``, the readers are applied to these features of the same episodes instead of ``x``.
     """
-    at = x if at is None else at
-    fold = np.random.default_rng(0).permutation(len(x)) % folds
+    at, fold = x if at is None else at, fold_of(len(x), folds)
     predictions = np.zeros_like(y, np.float64)
     for k in range(folds):
         predictions[fold == k] = fit(x[fold != k], y[fold != k])(at[fold == k])
     return predictions
+
+
+def fold_of(episodes: int, folds: int = FOLDS) -> NDArray[np.int_]:
+    """[B] fold of each episode."""
+    return np.random.default_rng(0).permutation(episodes) % folds
 
 
 def r_squared(y: FloatArray, predictions: FloatArray) -> Array:
@@ -80,4 +84,5 @@ def _r_squared(counts: NDArray[Any], y: FloatArray, predictions: FloatArray) -> 
     total = counts.sum(1, keepdims=True)
     spread = counts @ y**2 - (counts @ y) ** 2 / total
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(spread > 1e-9, 1 - counts @ (y - predictions) ** 2 / spread, np.nan)
+        share: Array = np.where(spread > 1e-9, 1 - counts @ (y - predictions) ** 2 / spread, np.nan)
+    return share

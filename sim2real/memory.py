@@ -99,4 +99,4 @@ def memory_output(state: Any) -> FloatArray:
 
 
 def _float32(x: Any) -> FloatArray:
-    return np.array(x, np.float32)
+    return np.asarray(x, np.float32)

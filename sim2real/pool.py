@@ -5,6 +5,7 @@ Processes are spawned, not forked: torch's and MuJoCo's threads would not surviv
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -41,10 +42,8 @@ def run_jobs(
         unit: what progress counts.
 
     Raises:
-        UserError: a process ended before its job did (killed, or out of memory), or ``workers`` is below 1.
+        UserError: a process ended before its job did (killed, or out of memory).
     """
-    if workers < 1:
-        raise UserError(f"--workers has to be at least 1, got {workers}")
     report = ProgressReport(0, sum(map(size, jobs)), None, sys.stderr, unit)
     begin, done = time.monotonic(), 0
     results: dict[int, Result] = {}
@@ -70,7 +69,7 @@ def _completed(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int)
     with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
         try:
             while True:
-                while len(running) < AHEAD * workers and (index := next(waiting, None)) is not None:
+                for index in itertools.islice(waiting, AHEAD * workers - len(running)):
                     running[pool.submit(work, jobs[index])] = index
                 if not running:
                     return

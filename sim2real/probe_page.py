@@ -42,8 +42,9 @@ def _identified(content: Content) -> str:
     )
     panels = "".join(_panel(row, content["steps"]) for row in parameters[:PANELS])
     note = (
-        "R² of a linear reader on held-out episodes, by step; bands: 95 % over episodes. Identified: at its best step "
-        "the memory's R² is at least 0.1 and above the observation's at 95 %; by: the first step with nine tenths of that."
+        "R² of a linear reader on held-out episodes, by step; bands: 95 % over episodes. Identified: at its best "
+        "step the memory's R² is at least 0.1 and above the observation's at 95 %; by: the first step with nine tenths "
+        "of that."
     )
     body = [
         [
@@ -90,8 +91,8 @@ def _disturbances(content: Content) -> str:
     ]
     head = ("memory", "success", "change", "at 95 %")
     note = (
-        "Reset: everything is forgotten once. Frozen: every later step starts from the memory of that moment; frozen at "
-        "0 is the policy without memory. Grey: the memory left alone, with its 95 % interval."
+        "Reset: everything is forgotten once. Frozen: every later step starts from the memory of that moment; frozen "
+        "at 0 is the policy without memory. Grey: the memory left alone, with its 95 % interval."
     )
     return _success_chart(content, curves, note) + table(head, body)
 

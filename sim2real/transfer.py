@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sim2real.bootstrap import Gap, change, gap, success_interval
 from sim2real.estimates import Estimate, mcnemar, mean_interval
 from sim2real.evaluate import Evaluation, parameter_bins
-from sim2real.linear_probe import held_out
+from sim2real.linear_probe import FOLDS, fold_of, held_out
 from sim2real.types import FloatArray
 
 Scores = Mapping[str, Mapping[str, Sequence[Evaluation]]]
@@ -67,16 +67,18 @@ def worst_episodes(evaluations: Sequence[Evaluation]) -> NDArray[np.int_]:
     the tenth holds fewer than `LEAST_WORST`.
 
     Hardness is predicted from the dynamics (ranks and their squares) by ridge regression that was fitted without the
-    episode's fold: taking the episodes that did fail would give 0 by construction, this gives an honest rate.
+    episode's fold: taking the episodes that did fail would give 0 by construction, this gives an honest rate. Each fold
+    gives its worst tenth: across folds, one that succeeded often would be predicted low, as the others' mean is.
     """
     values = evaluations[0].dynamics_values
     varying = values[:, np.ptp(values, axis=0) > 0]
-    count = int(WORST * len(values))
-    if varying.shape[1] == 0 or count < LEAST_WORST:
+    if varying.shape[1] == 0 or WORST * len(values) < LEAST_WORST:
         return np.zeros(0, np.int_)
     ranks = 2 * varying.argsort(0).argsort(0) / (len(values) - 1) - 1
-    predicted = held_out(np.concatenate([ranks, ranks**2], 1), success_of(evaluations).mean(0)[:, None])
-    return np.sort(predicted[:, 0].argsort(kind="stable")[:count])
+    predicted = held_out(np.concatenate([ranks, ranks**2], 1), success_of(evaluations).mean(0)[:, None])[:, 0]
+    folds = [np.flatnonzero(fold_of(len(values)) == k) for k in range(FOLDS)]
+    worst = [fold[predicted[fold].argsort(kind="stable")[: round(WORST * len(fold))]] for fold in folds]
+    return np.sort(np.concatenate(worst))
 
 
 def comparisons(scores: Scores) -> list[dict[str, Any]]:

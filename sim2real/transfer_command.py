@@ -6,7 +6,7 @@ import csv
 import json
 import shlex
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def transfer(sources: Sequence[Path], out: Path | None, options: Options) -> int
     folder.mkdir(parents=True, exist_ok=True)
     done = evaluate_cells(cells, workers=options.workers)
 
-    def of(key: Hashable) -> dict[str, list[Evaluation]]:
+    def of(key: tuple[Any, ...]) -> dict[str, list[Evaluation]]:
         return {kind.name: [done[kind.name, source, key] for source in kind.sources] for kind in kinds}
 
     scores: dict[str, dict[str, list[Evaluation]]] = {kind.name: {} for kind in kinds}

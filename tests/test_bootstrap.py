@@ -64,6 +64,10 @@ def test_seeds_that_all_do_the_same_keep_the_width_of_their_episodes() -> None:
     assert change(np.ones((2, 50)), np.ones((2, 50))).resolved == "no"
 
 
+def test_one_episode_tells_as_little_as_one_episode_of_one_seed() -> None:
+    assert success_interval(np.ones((3, 1))) == wilson(1, 1)
+
+
 def test_episodes_are_resampled_in_common() -> None:
     # Both seeds fail in the same tenth of the episodes: 20 numbers, but ten independent ones.
     same = np.tile([0.0] * 10 + [1.0] * 90, (2, 1))
