@@ -71,7 +71,8 @@ def fold_of(episodes: int, folds: int = FOLDS) -> NDArray[np.int_]:
 def r_squared(y: FloatArray, predictions: FloatArray) -> Array:
     """[P] share of the variance of ``y [B, P]`` that is predicted; below 0 where the mean would do better, NaN where
     ``y`` does not vary."""
-    return _r_squared(np.full((1, len(y)), 1.0), y, predictions)[0]
+    value: Array = _r_squared(np.full((1, len(y)), 1.0), y, predictions)[0]
+    return value
 
 
 def r_squared_draws(y: FloatArray, predictions: FloatArray, *, resamples: int = 400) -> Array:

@@ -75,11 +75,11 @@ def number(estimate: Mapping[str, Any], *, sign: bool = False) -> str:
 def _kinds(kinds: Sequence[Mapping[str, Any]]) -> str:
     body = [
         [
-            series_key(k, kind["name"]) + " " + escape(kind["name"]),
+            f'<span class="key">{series_key(k, kind["name"])}{escape(kind["name"])}</span>',
             escape(kind["memory"] or "?"),
             escape(kind["dynamics"] or "?"),
             str(len(kind["sources"])),
-            escape(", ".join(kind["sources"])),
+            escape(", ".join(Path(source).name for source in kind["sources"])),
         ]
         for k, kind in enumerate(kinds)
     ]
@@ -135,13 +135,13 @@ def _comparisons(rows: Sequence[Mapping[str, Any]]) -> str:
         [
             escape(f"{row['a']} - {row['b']}"),
             escape(row["setting"]),
-            number(row, sign=True),
             number(row["over_episodes"], sign=True),
+            number(row["over_seeds"], sign=True) if row["over_seeds"] else "one seed",
             _sign(row["resolved"]),
         ]
         for row in rows
     ]
-    head = ("success of a - b", "dynamics", "difference", "these policies", "at 95 %")
+    head = ("success of a - b", "dynamics", "these policies", "over seeds too", "at 95 %")
     return table(head, body) + f'<p class="note">{LEGEND}</p>' if body else ""
 
 
@@ -149,7 +149,7 @@ def _leave_one_out(rows: Sequence[Mapping[str, Any]]) -> str:
     body = [
         [
             escape(row["kind"]),
-            escape(f"{row['base']} without {row['group'].replace('_', ' ')}"),
+            escape(f"{row['base']}, {row['group'].replace('_', ' ')}"),
             number(row["success"]),
             number(row, sign=True),
             _sign(row["resolved"]),

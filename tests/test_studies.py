@@ -180,3 +180,4 @@ def test_mistakes(
     assert message in err and err.count("\n") == 1
     assert out == ""
     assert sorted(file.name for file in runs.iterdir()) == before
+    assert not (runs / "lstm_s0" / "transfer").exists()
