@@ -151,6 +151,7 @@ def list_all() -> int:
     """Print what can be named on the command line."""
     from sim2real.envs import TASKS
     from sim2real.envs.dynamics_sets import packaged
+    from sim2real.envs.variations import GROUPS
 
     print("presets, for `sim2real train NAME`:")
     found = presets()
@@ -162,6 +163,8 @@ def list_all() -> int:
         print(f"  {name:<{width}}  {_id_of(name)}")
     print("dynamics, for env.dynamics and --dynamics (or the path of a YAML file):")
     print("  " + ", ".join(packaged()))
+    print("SET:GROUP is a set with a group of parameters held at nominal:")
+    print("  " + ", ".join(GROUPS))
     return 0
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sim2real.bootstrap import (
@@ -66,6 +68,23 @@ def test_seeds_that_all_do_the_same_keep_the_width_of_their_episodes() -> None:
 
 def test_one_episode_tells_as_little_as_one_episode_of_one_seed() -> None:
     assert success_interval(np.ones((3, 1))) == wilson(1, 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 4), st.integers(1, 12), st.data())
+def test_any_outcomes_have_an_interval_around_their_rate(seeds: int, episodes: int, data: st.DataObject) -> None:
+    def outcomes() -> NDArray[np.float64]:
+        bits = st.lists(st.sampled_from([0.0, 1.0]), min_size=seeds * episodes, max_size=seeds * episodes)
+        return np.array(data.draw(bits)).reshape(seeds, episodes)
+
+    a, b = outcomes(), outcomes()
+    found = success_interval(a, resamples=50)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.value == pytest.approx(a.mean())
+    for difference in (gap(a, b, resamples=50), change(a, b, resamples=50)):
+        for estimate in filter(None, (difference.over_episodes, difference.over_seeds)):
+            assert -1 <= estimate.low <= estimate.value <= estimate.high <= 1
+            assert estimate.value == pytest.approx(a.mean() - b.mean())
 
 
 def test_episodes_are_resampled_in_common() -> None:
