@@ -110,7 +110,7 @@ def draw(seed: int = 0, **values: float) -> Signals:
         array[INDEX[name]] = value
     std = np.array([1.0, 2.0])
     rng = np.random.default_rng(seed)
-    return draw_signals(array, rng, reference_std=std, horizon=500, substeps=20, timestep=0.002)
+    return draw_signals(array, rng, reference_std=std, actions=4, horizon=500, substeps=20, timestep=0.002)
 
 
 def test_nominal_values_draw_silence() -> None:
