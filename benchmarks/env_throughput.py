@@ -31,7 +31,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.envs import HORIZON, FetchVectorEnv, make_vec
+from sim2real.envs import FetchVectorEnv, make_vec
+from sim2real.envs.fetch import HORIZON
 from sim2real.provenance import provenance, version_of
 
 import mujoco  # isort: skip - after sim2real.envs, which chooses the renderer
@@ -58,7 +59,7 @@ def stepping(env: Any) -> Contender:
 def bare(env: FetchVectorEnv, threads: int) -> Contender:
     """Only ``mj_step``: commands are set and fingers locked outside of the measured time."""
     pool = ThreadPoolExecutor(max(threads - 1, 1))
-    robots = env._robots
+    robots: Any = env._robots
 
     def simulate(remaining: Any) -> None:
         for robot in remaining:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.envs.dynamics import INDEX, PARAMETERS
-from sim2real.envs.dynamics_sets import DynamicsError, DynamicsSet, fixed
+from sim2real.envs.distribution import Distribution, fixed
+from sim2real.envs.dynamics import INDEX, PARAMETERS, exists
+from sim2real.envs.dynamics_sets import DynamicsError, DynamicsSet
 from sim2real.errors import unknown
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -38,10 +39,10 @@ class DynamicsChange:
     """First control step under the new dynamics, at least 1."""
     dynamics: DynamicsSet
 
-    def values(self, before: NDArray[np.float64], seed: int, episode: int) -> NDArray[np.float64]:
+    def values(self, before: NDArray[np.float64], task: str, seed: int, episode: int) -> NDArray[np.float64]:
         """[len(PARAMETERS)] of an episode from `step` on. The table stays at its height: goals lie on it."""
-        # Stream 4: an environment's own streams of an episode are 0 to 3.
-        after = self.dynamics.sample(np.random.default_rng([seed, episode, 4]).random(len(PARAMETERS)))
+        # Stream 5: an environment's own streams of an episode are 0 to 4.
+        after = self.dynamics.of(task).sample(np.random.default_rng([seed, episode, 5]).random(len(PARAMETERS)))
         after[INDEX["table_height"]] = before[INDEX["table_height"]]
         return after
 
@@ -72,19 +73,28 @@ def with_values(dynamics: DynamicsSet, values: Mapping[str, float]) -> DynamicsS
         p = PARAMETERS[INDEX[name]]
         if not p.low <= value <= p.high:
             raise DynamicsError(f"{name} at {value:g} leaves the allowed values [{p.low:g}, {p.high:g}] {p.unit}")
-    distributions = list(dynamics.distributions)
-    for name, value in values.items():
-        distributions[INDEX[name]] = fixed(value)
     setting = ", ".join(f"{name}={value:.4g}" for name, value in values.items())
-    return dataclasses.replace(dynamics, name=f"{dynamics.name} {setting}", distributions=tuple(distributions))
+    return dataclasses.replace(
+        dynamics,
+        name=f"{dynamics.name} {setting}",
+        distributions=_fixed(dynamics.distributions, values),
+        tasks={task: _fixed(section, values) for task, section in dynamics.tasks.items()},
+    )
 
 
-def active(dynamics: DynamicsSet, has_object: bool) -> tuple[str, ...]:
-    """Parameters that ``dynamics`` varies or holds away from nominal, of a task with or without an object."""
+def _fixed(distributions: Sequence[Distribution], values: Mapping[str, float]) -> tuple[Distribution, ...]:
+    return tuple(
+        fixed(values[p.name]) if p.name in values else d for p, d in zip(PARAMETERS, distributions, strict=True)
+    )
+
+
+def active(dynamics: DynamicsSet, features: frozenset[str]) -> tuple[str, ...]:
+    """Parameters that ``dynamics`` (of one task) varies or holds away from nominal, where a task has ``features`` and
+    they can make a difference."""
     return tuple(
         p.name
         for p, d in zip(PARAMETERS, dynamics.distributions, strict=True)
-        if (d.varies or d.span[0] != p.nominal) and (has_object or p.needs != "object")
+        if (d.varies or d.span[0] != p.nominal) and exists(p, features) and not p.inert
     )
 
 
@@ -101,7 +111,7 @@ def span(dynamics: DynamicsSet, name: str) -> tuple[float, float, bool]:
     if not distribution.varies and distribution.span[0] == nominal:
         raise DynamicsError(f"{name} stays at its nominal {nominal:g} under {dynamics.name}; there is no range to try")
     low, high = distribution.span if distribution.varies else sorted((nominal, distribution.span[0]))
-    return low, high, distribution.log
+    return low, high, distribution.kind == "log_uniform"
 
 
 def levels(dynamics: DynamicsSet, name: str) -> list[float]:

@@ -13,7 +13,12 @@ from sim2real.errors import UserError
 
 def transfer(
     sources: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN_OR_BUNDLE ...")]],
-    dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
+    dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = (
+        "nominal",
+        "train",
+        "unseen",
+        "surrogate",
+    ),
     episodes: Annotated[int, arg(metavar="N")] = 200,
     seed: Annotated[int, arg(metavar="S")] = 0,
     base: Annotated[str, arg(metavar="NAME_OR_YAML")] = "train",

@@ -179,11 +179,11 @@ def open_policy(source: Path) -> tuple[Policy, str]:
         policy: Any = module
         return policy, meta["task"]["name"]
     from sim2real.deploy import BundlePolicy, check_task, load_bundle
-    from sim2real.envs.fetch import TASKS, task_spec
+    from sim2real.envs import TASKS
 
     bundle = load_bundle(source)
     task = _task_of(bundle.contract.task)
-    check_task(bundle.contract, task_spec(TASKS[task], ()))
+    check_task(bundle.contract, TASKS[task].spec(()))
     return BundlePolicy(bundle), task
 
 
@@ -231,22 +231,25 @@ def _evaluation(config: ExperimentConfig) -> Evaluate:
     from sim2real.seeding import component_seed
 
     dynamics = config.trainer.eval_dynamics or config.env.dynamics
-    load_dynamics(dynamics)
+    load_dynamics(dynamics).check_trainable()  # the best policy is chosen by these scores
     seed, episodes = component_seed(config.seed, "evaluation"), config.trainer.eval_episodes
     envs: list[GoalVectorEnv] = []
 
     def scores(policy: Policy) -> Mapping[str, float]:
         if not envs:  # made on first use: a short trial may never need them
-            envs.append(_make_env(config.env.task, dynamics, episodes, threads=config.env.threads))
+            envs.append(_make_env(config.env.task, dynamics, episodes, threads=config.env.threads, held_out=False))
         return score(policy, envs[0], episodes=episodes, seed=seed).scalars()
 
     return scores
 
 
-def _make_env(task: str, dynamics: str, episodes: int, threads: int | None = None) -> GoalVectorEnv:
+def _make_env(
+    task: str, dynamics: str, episodes: int, threads: int | None = None, held_out: bool = True
+) -> GoalVectorEnv:
     from sim2real.envs import make_vec
 
-    return make_vec(task, min(episodes, MAX_ENVS), dynamics, threads=threads or os.cpu_count() or 1)
+    threads = threads or os.cpu_count() or 1
+    return make_vec(task, min(episodes, MAX_ENVS), dynamics, threads=threads, held_out=held_out)
 
 
 def _id_of(task: str) -> str:

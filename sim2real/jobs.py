@@ -95,9 +95,16 @@ def _prepared(job: Job) -> tuple[FetchVectorEnv, Policy]:
     return env, _policy(cell.source)
 
 
-@functools.lru_cache(maxsize=1)  # jobs of one cell follow each other; every environment takes its memory
 def _env(task: str, num_envs: int, dynamics: DynamicsSet) -> FetchVectorEnv:
-    return make_vec(task, num_envs, dynamics, threads=1)
+    """The last one again if it is the same: jobs of one condition follow each other, and environments take memory."""
+    global _last
+    key = (task, num_envs, dynamics)
+    if _last is None or _last[0] != key:
+        _last = key, make_vec(task, num_envs, dynamics, threads=1, held_out=True)
+    return _last[1]
+
+
+_last: tuple[tuple[str, int, DynamicsSet], FetchVectorEnv] | None = None
 
 
 @functools.lru_cache(maxsize=8)

@@ -118,6 +118,6 @@ def _check(run: Path, dynamics: str, episodes: int) -> tuple[TaskSpec, str]:
         )
     if episodes < LEAST:
         raise UserError(f"--episodes has to be at least {LEAST} to fit a linear reader, got {episodes}")
-    if not any(d.varies for d in load_dynamics(dynamics).distributions):
+    if not any(d.varies for d in load_dynamics(dynamics).of(policy.spec.name).distributions):
         raise UserError(f"nothing varies under {dynamics} dynamics, so nothing can be identified; give train or unseen")
     return policy.spec, memory

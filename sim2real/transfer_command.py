@@ -14,7 +14,7 @@ from typing import Any
 from sim2real import transfer as analysis
 from sim2real.bootstrap import Resolved
 from sim2real.commands import open_policy
-from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsSet, load_dynamics, make_vec
+from sim2real.envs import PARAMETERS, TASKS, DynamicsSet, load_dynamics, make_vec
 from sim2real.envs.variations import GROUPS, active, levels, members, span, with_values
 from sim2real.errors import UserError, unknown
 from sim2real.evaluate import Evaluation
@@ -49,7 +49,7 @@ def transfer(sources: Sequence[Path], out: Path | None, options: Options) -> int
     """Evaluate, write ``transfer.json``, ``episodes.csv``, videos and ``transfer.html`` to ``out``, print a table."""
     kinds = open_kinds(sources)
     folder = out or kinds[0].sources[0] / "transfer"
-    conditions = _conditions(options, TASKS[kinds[0].task].has_object)  # wrong names are known before any work
+    conditions = _conditions(options, kinds[0].task)  # wrong names are known before any work
     cells = {
         (kind.name, source, key): Cell(source, kind.task, dynamics, count, options.seed)
         for key, (dynamics, count) in conditions.items()
@@ -95,14 +95,14 @@ def open_kinds(sources: Sequence[Path]) -> list[PolicyKind]:
 Conditions = dict[tuple[Any, ...], tuple[DynamicsSet, int]]
 
 
-def _conditions(options: Options, has_object: bool) -> Conditions:
+def _conditions(options: Options, task: str) -> Conditions:
     """What is evaluated: ("setting", name), ("sweep", parameter, value), ("heat", value, value) -> set and episodes."""
     found: Conditions = {}
-    left_out = [text for base in options.leave_one_out for text in (base, *_groups_of(base, has_object).values())]
+    left_out = [text for base in options.leave_one_out for text in (base, *_groups_of(base, task).values())]
     for name in (*options.dynamics, *left_out):
         found["setting", name] = load_dynamics(name), options.episodes
-    base = load_dynamics(options.base)
-    for name in _swept(options, base, has_object):
+    base = load_dynamics(options.base).of(task)
+    for name in _swept(options, base, task):
         for value in levels(base, name):
             found["sweep", name, value] = with_values(base, {name: value}), options.grid_episodes
     if options.heat:
@@ -115,14 +115,14 @@ def _conditions(options: Options, has_object: bool) -> Conditions:
     return found
 
 
-def _groups_of(base: str, has_object: bool) -> dict[str, str]:
+def _groups_of(base: str, task: str) -> dict[str, str]:
     """Group -> setting without it, for the groups that ``base`` randomises."""
-    varied = active(load_dynamics(base), has_object)
+    varied = active(load_dynamics(base).of(task), TASKS[task].features)
     return {group: f"{base}:{group}" for group in GROUPS if set(members(group)) & set(varied)}
 
 
-def _swept(options: Options, base: DynamicsSet, has_object: bool) -> tuple[str, ...]:
-    known = active(base, has_object)
+def _swept(options: Options, base: DynamicsSet, task: str) -> tuple[str, ...]:
+    known = active(base, TASKS[task].features)
     chosen = known if options.sweep == ("all",) else options.sweep
     for name in (*chosen, *(options.heat or ())):
         if name not in known:
@@ -137,13 +137,11 @@ def _content(
     options: Options,
 ) -> dict[str, Any]:
     """``transfer.json``, but for the videos."""
-    has_object = TASKS[kinds[0].task].has_object
+    task = kinds[0].task
     main = {kind: {name: found[name] for name in options.dynamics} for kind, found in scores.items()}
-    ranges = _ranges(options.base, has_object)
+    ranges = _ranges(options.base, task)
     loo = [
-        row
-        for base in options.leave_one_out
-        for row in analysis.leave_one_out(scores, base, _groups_of(base, has_object))
+        row for base in options.leave_one_out for row in analysis.leave_one_out(scores, base, _groups_of(base, task))
     ]
     return {
         "command": shlex.join(["sim2real", *sys.argv[1:]]),
@@ -199,9 +197,9 @@ def _heat(
     return {"parameters": parameters, "points": points}
 
 
-def _ranges(base: str, has_object: bool) -> dict[str, tuple[float, float, bool]]:
-    dynamics = load_dynamics(base)
-    return {name: span(dynamics, name) for name in active(dynamics, has_object) if name in INDEX}
+def _ranges(base: str, task: str) -> dict[str, tuple[float, float, bool]]:
+    dynamics = load_dynamics(base).of(task)
+    return {name: span(dynamics, name) for name in active(dynamics, TASKS[task].features)}
 
 
 def _clips(
@@ -213,9 +211,9 @@ def _clips(
     """Film the first successes and failures of each kind's first policy in each setting."""
     found: list[dict[str, Any]] = []
     for kind in kinds if options.videos else ():
-        policy, task = open_policy(kind.sources[0])
+        policy, _ = open_policy(kind.sources[0])
         for j, setting in enumerate(options.dynamics):
-            env = make_vec(task, 1, setting, threads=1)
+            env = make_vec(kind.task, 1, setting, threads=1, held_out=True)
             evaluation = scores[kind.name][setting][0]
             for outcome, wanted in (("success", 1.0), ("failure", 0.0)):
                 told = (evaluation.success == wanted) & (evaluation.base_rate == 0)  # solved at reset shows nothing

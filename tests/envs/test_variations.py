@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sim2real.envs import HORIZON, INDEX, PARAMETERS, DynamicsError, FetchVectorEnv, load_dynamics, make_vec
+from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsError, FetchVectorEnv, load_dynamics, make_vec
 from sim2real.envs.dynamics_sets import NOMINAL
 from sim2real.envs.variations import (
     GROUPS,
@@ -83,10 +83,10 @@ def test_one_value_fixed_leaves_the_rest() -> None:
 
 def test_active_parameters_of_a_task_without_an_object() -> None:
     train = load_dynamics("train")
-    assert "object_mass" in active(train, has_object=True)
-    assert "object_mass" not in active(train, has_object=False)
-    assert "observation_noise" in active(train, has_object=False)
-    assert active(NOMINAL, has_object=True) == ()
+    assert "object_mass" in active(train, TASKS["FetchPush"].features)
+    assert "object_mass" not in active(train, TASKS["FetchReach"].features)
+    assert "observation_noise" in active(train, TASKS["FetchReach"].features)
+    assert active(NOMINAL, TASKS["FetchPush"].features) == ()
 
 
 # ---- a change in the middle of an episode
@@ -96,7 +96,7 @@ def play(change: DynamicsChange | None, dynamics: str = "train", n: int = 2) -> 
     """Frames of an episode under fixed random actions: [T+1] dicts."""
     env = make_vec("FetchPush", n, dynamics, threads=1)
     env.change = change
-    actions = np.random.default_rng(1).uniform(-1, 1, (HORIZON, n, 4)).astype(np.float32)
+    actions = np.random.default_rng(1).uniform(-1, 1, (TASKS["FetchPush"].horizon, n, 4)).astype(np.float32)
     frames = [env.reset(seed=3)[0], *(env.step(action)[0] for action in actions)]
     return env, {key: np.stack([frame[key] for frame in frames], 1) for key in frames[0]}
 
