@@ -149,3 +149,18 @@ def test_the_change_of_an_episode_does_not_depend_on_the_number_of_envs() -> Non
     assert not (three._values[0] == three._values[1]).all()
     again, _ = play(change, n=3)
     np.testing.assert_array_equal(three._values, again._values)
+
+
+def test_a_group_is_left_out_for_every_task() -> None:
+    train, left = load_dynamics("train"), load_dynamics("train:fixed_mass")
+    assert train.of("FetchPuck")["link_mass_gripper"].varies
+    for task in ("FetchPuck", "FetchPush"):
+        assert not any(left.of(task)[name].varies for name in members("fixed_mass"))
+    assert left.of("FetchPuck")["observation_noise"] == train.of("FetchPuck")["observation_noise"]
+
+
+def test_a_surrogate_with_a_group_left_out_is_still_one() -> None:
+    left = load_dynamics("surrogate:no_noise")
+    assert left.effects == load_dynamics("surrogate").effects != ()
+    with pytest.raises(DynamicsError, match="surrogate robot"):
+        make_vec("FetchPush", 1, left)
