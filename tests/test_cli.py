@@ -164,7 +164,15 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 def test_list_names_what_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    for name in ("fetch_reach", "FetchPush", "sim2real/FetchPush-v0", "nominal, train, unseen"):
+    for name in (
+        "fetch_reach",
+        "FetchPush",
+        "sim2real/FetchPush-v0",
+        "FetchPuck",
+        "nominal, surrogate",
+        "train, unseen",
+        "no_noise",
+    ):
         assert name in out
 
 

@@ -9,8 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim2real.envs import INDEX, PARAMETERS, DynamicsError, load_dynamics
-from sim2real.envs.dynamics_sets import Distribution, fixed, packaged, privileged
+from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsError, load_dynamics
+from sim2real.envs.distribution import Distribution, fixed
+from sim2real.envs.dynamics_sets import packaged
+from sim2real.envs.privileged import privileged
 
 U = np.random.default_rng(0).random((200, len(PARAMETERS)))
 
@@ -115,7 +117,7 @@ def test_mistakes_are_told_in_one_message(tmp_path: Path, text: str, message: st
 
 
 def test_unknown_names_and_missing_files() -> None:
-    with pytest.raises(DynamicsError, match=r"Did you mean 'unseen'\? Allowed: nominal, train, unseen"):
+    with pytest.raises(DynamicsError, match=r"Did you mean 'unseen'\? Allowed: nominal, "):
         load_dynamics("unsen")
     with pytest.raises(DynamicsError, match=r"no dynamics file 'nowhere\.yaml'"):
         load_dynamics("nowhere.yaml")
@@ -149,7 +151,7 @@ def test_a_set_written_out_in_full_reads_back(
 
 def test_mu_is_minus_one_to_one_over_the_training_range() -> None:
     train = load_dynamics("train")
-    mu = privileged(has_object=True)
+    mu = privileged(TASKS["FetchPush"])
     assert set(mu.names) == {p.name for p in PARAMETERS if train[p.name].varies}
     low = np.array([d.span[0] if d.varies else 0.0 for d in train.distributions])
     high = np.array([d.span[1] if d.varies else 0.0 for d in train.distributions])
@@ -157,7 +159,7 @@ def test_mu_is_minus_one_to_one_over_the_training_range() -> None:
 
 
 def test_mu_is_logarithmic_where_the_draw_is_and_goes_on_outside() -> None:
-    mu = privileged(has_object=True)
+    mu = privileged(TASKS["FetchPush"])
     values = np.tile([p.nominal for p in PARAMETERS], (3, 1))
     # train: object_mass log-uniform in [0.4, 2.5], whose middle is 1; action_delay uniform in [0, 40] ms
     values[:, INDEX["object_mass"]] = [1.0, 2.5, 2.5**2]
@@ -168,6 +170,6 @@ def test_mu_is_logarithmic_where_the_draw_is_and_goes_on_outside() -> None:
 
 
 def test_mu_without_an_object_leaves_its_parameters_out() -> None:
-    names = privileged(has_object=False).names
+    names = privileged(TASKS["FetchReach"]).names
     assert "weld_time_constant" in names
     assert not {n for n in names if PARAMETERS[INDEX[n]].needs == "object"}
