@@ -178,6 +178,30 @@ def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Se
     }
 
 
+def push(bundle: Path, repo_id: str, *, private: bool, revision: str | None) -> int:
+    """Check a bundle and publish it on the Hub."""
+    from sim2real import hub
+
+    done = hub.push(bundle, repo_id, private=private, revision=revision)
+    print(f"pushed {bundle} to {done.repo_id}: {done.url}")
+    print(f"get exactly this one: sim2real pull {done.repo_id} --revision {done.commit} --out DIR")
+    return 0
+
+
+def pull(repo_id: str, out: Path, *, revision: str | None) -> int:
+    """Fetch a bundle from the Hub and check it."""
+    from sim2real import hub
+
+    done = hub.pull(repo_id, out, revision=revision)
+    print(f"pulled {done.repo_id} at {done.commit} to {out}; every file is the one that was exported")
+    if not hub.has_own_runner(out):
+        print(
+            f"{out}/runner.pyz is a program from {done.repo_id}, other than the runner of this sim2real: run the "
+            f"bundle with `sim2real run {out}`, or look into it before you start it"
+        )
+    return 0
+
+
 def list_all() -> int:
     """Print what can be named on the command line."""
     from sim2real.envs import TASKS
