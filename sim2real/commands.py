@@ -210,8 +210,8 @@ def pull(repo_id: str, out: Path, *, revision: str | None) -> int:
     print(f"pulled {done.repo_id} at {done.commit} to {out}; every file is the one that was exported")
     if not hub.has_own_runner(out):
         print(
-            f"{out}/runner.pyz is a program from {done.repo_id}, other than the runner of this sim2real: run the "
-            f"bundle with `sim2real run {out}`, or look into it before you start it"
+            f"{out}/runner.pyz is a program from {done.repo_id}, other than the runner of this sim2real: use "
+            "`sim2real run`, or look into it before you start it"
         )
     return 0
 
