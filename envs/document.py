@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sim2real.envs.distribution import Distribution
 from sim2real.envs.dynamics import PARAMETERS, DynamicsParameter
-from sim2real.envs.dynamics_sets import Distribution, load_dynamics
+from sim2real.envs.dynamics_sets import DynamicsSet, load_dynamics
 
 BEGIN, END = "<!-- parameters: begin -->", "<!-- parameters: end -->"
 HEAD = ("Parameter", "Tasks", "What", "Unit", "Writes", "Redrawn", "Nominal", "`train`", "`unseen`")
