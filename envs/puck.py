@@ -7,7 +7,8 @@ start and goal anywhere in 0.3 m x 0.3 m; reward -1, and 0 within 0.07 m of the 
 ``FetchPuck`` of ``configs/dynamics/train.yaml``.
 
 What the paper leaves open, and what is chosen here:
-  * Bounds of the actions: the offset that makes a joint move at its real velocity limit under nominal dynamics.
+  * Bounds of the actions: the offset that makes a joint cover in a control period what its real velocity limit allows,
+    under nominal dynamics and but for inertia.
   * Controller gains, gravity compensation, what is held: `sim2real.envs.puck_model`.
   * Composition of the 52: sine and cosine of the joint angles (three of the seven turn without end), joint velocities;
     position, rotation matrix and velocity of the gripper; position, position relative to the gripper, quaternion,
@@ -43,8 +44,10 @@ HALF_REGION = 0.15
 """Half the side of the square of starts and goals (in metres)."""
 START_POSE = (0.0, -0.64514, 0.0, 1.57536, 0.0, 0.64058, 0.0)
 """Of the arm (in rad): the gripper points down at (1.19, 0.75, 0.795) m."""
-MAX_OFFSET = puck_model.VELOCITY_LIMITS * (puck_model.DAMPING + puck_model.KD) / puck_model.KP
-"""Offset for an action of 1 (in rad): a lasting offset moves a joint at kp / (kd + damping) times it."""
+RATE = puck_model.KP / (puck_model.KD + puck_model.DAMPING)
+"""Of the nominal approach to a target (in 1/s): speed is that times what is left to go, but for inertia."""
+MAX_OFFSET = puck_model.VELOCITY_LIMITS * CONTROL_DT / (1 - np.exp(-RATE * CONTROL_DT))
+"""Offset for an action of 1 (in rad)."""
 CLEARANCE = 0.11
 """Least distance of a start from the gripper, centre to centre (in metres)."""
 

@@ -6,7 +6,8 @@ What is changed in the stock model, and why:
     moves. They are made heavy too (armature), because MuJoCo's contact solver sees inertia and not damping.
   * Gravity is compensated in all of the robot, as the real Fetch's drivers always do. Without that a target given
     relative to where the joint is would sink with the joint.
-  * No spring in the forearm's roll (stock: 10 N m/rad to zero, which no real joint has).
+  * The forearm's roll is like the other joints (stock: a spring of 10 N m/rad to zero, which no real joint has, and
+    another damping and armature).
   * Held links do not collide: the stock base touches the floor, and that is all they would ever touch.
 Joint names and limits are the robot's own; the stock model has them already.
 """
