@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+with contextlib.suppress(ImportError):  # as in sim2real.cli: `run` needs none
+    from tyro.conf import Positional, arg
 
 from sim2real.errors import UserError
 
