@@ -35,7 +35,7 @@ from sim2real.commands import resolve
 from sim2real.deploy import BundleRunner, load_bundle
 from sim2real.deploy.bundle import BackendName
 from sim2real.deploy.parity import replay_error
-from sim2real.envs.fetch import TASKS, task_spec
+from sim2real.envs import TASKS
 from sim2real.export import write_bundle
 from sim2real.golden import golden_rollout
 from sim2real.provenance import provenance
@@ -153,7 +153,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     config = resolve(args.preset, [])
-    task = task_spec(TASKS[config.env.task], ())
+    task = TASKS[config.env.task].spec(())
     figures = {memory: measure(config.agent, task, memory, rounds=3 if args.quick else 30) for memory in MEMORIES}
     starts = {backend: startup(args.bundle, backend, times=3 if args.quick else 9) for backend in BACKENDS}
     result = {

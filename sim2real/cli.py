@@ -16,6 +16,7 @@ with contextlib.suppress(ImportError):  # a robot's computer has none, and `run`
     import tyro
     from tyro.conf import Positional, UseAppendAction, arg
 
+from sim2real.cli_studies import probe, transfer
 from sim2real.errors import UserError, unknown
 
 DESCRIPTION = """Train robot-arm policies under randomised dynamics, measure how they transfer, export them.
@@ -28,6 +29,8 @@ A first session:
   sim2real export runs/reach --out bundle
   sim2real run bundle --env sim2real/FetchReach-v0 --dynamics unseen
   sim2real report runs/reach
+  sim2real transfer runs/reach
+  sim2real probe runs/reach
   sim2real record runs/reach
 
 `sim2real COMMAND --help` explains a command."""
@@ -264,6 +267,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "report": report,
     "push": push,
     "pull": pull,
+    "transfer": transfer,
+    "probe": probe,
     "list": list_,
     "doctor": doctor,
 }

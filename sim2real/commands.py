@@ -96,15 +96,29 @@ def report(run_dir: Path, dynamics: Sequence[str], *, episodes: int, seed: int) 
 
     read_config(run_dir)  # a bundle has no learning curve
     evaluations = _score(run_dir, dynamics, episodes, seed)
-    print(f"report: {write_report(run_dir, evaluations, units={p.name: p.unit for p in PARAMETERS})}")
+    units = {p.name: p.unit for p in PARAMETERS}
+    print(f"report: {write_report(run_dir, evaluations, units=units, extra=_measured(run_dir))}")
     return 0
+
+
+def _measured(run_dir: Path) -> list[str]:
+    """Sections of what `transfer` and `probe` have left in the run."""
+    from sim2real import probe_page, transfer_page
+
+    found: list[str] = []
+    for file in (run_dir / "transfer" / "transfer.json", run_dir / "probe.json"):
+        if file.is_file():
+            content = json.loads(file.read_text(encoding="utf-8"))
+            is_probe = file.name == "probe.json"
+            found += probe_page.sections(content) if is_probe else transfer_page.sections(file.parent, content)
+    return found
 
 
 def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes: int, seed: int) -> int:
     """Film the policy of a run or a bundle under each set of dynamics, side by side."""
     from sim2real.record import record as film
 
-    _check_episodes(episodes, seed)
+    check_episodes(episodes, seed)
     policy, task = open_policy(source)
     envs = {name: _make_env(task, name, episodes=1) for name in dynamics}
     print(f"video: {film(policy, envs, out or source / 'video.mp4', episodes=episodes, seed=seed)}")
@@ -149,7 +163,7 @@ def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, se
     from sim2real.deploy.safety import SafetyConfig, load_safety
     from sim2real.deploy.sim_robot import SimRobot
 
-    _check_episodes(episodes, seed)
+    check_episodes(episodes, seed)
     config = load_safety(safety) if safety else SafetyConfig()
     runner = BundleRunner(load_bundle(bundle))
     contract = runner.bundle.contract
@@ -206,6 +220,7 @@ def list_all() -> int:
     """Print what can be named on the command line."""
     from sim2real.envs import TASKS
     from sim2real.envs.dynamics_sets import packaged
+    from sim2real.envs.variations import GROUPS
 
     print("presets, for `sim2real train NAME`:")
     found = presets()
@@ -217,6 +232,8 @@ def list_all() -> int:
         print(f"  {name:<{width}}  {_id_of(name)}")
     print("dynamics, for env.dynamics and --dynamics (or the path of a YAML file):")
     print("  " + ", ".join(packaged()))
+    print("SET:GROUP is a set with a group of parameters held at nominal:")
+    print("  " + ", ".join(GROUPS))
     return 0
 
 
@@ -231,11 +248,11 @@ def open_policy(source: Path) -> tuple[Policy, str]:
         policy: Any = module
         return policy, meta["task"]["name"]
     from sim2real.deploy import BundlePolicy, check_task, load_bundle
-    from sim2real.envs.fetch import TASKS, task_spec
+    from sim2real.envs import TASKS
 
     bundle = load_bundle(source)
     task = _task_of(bundle.contract.task)
-    check_task(bundle.contract, task_spec(TASKS[task], ()))
+    check_task(bundle.contract, TASKS[task].spec(()))
     return BundlePolicy(bundle), task
 
 
@@ -245,7 +262,7 @@ def _score(source: Path, dynamics: Sequence[str], episodes: int, seed: int) -> d
     from sim2real.evaluate import evaluate as score
     from sim2real.evaluate import format_table
 
-    _check_episodes(episodes, seed)
+    check_episodes(episodes, seed)
     for name in dynamics:
         load_dynamics(name)  # a wrong name should be known before the first set is evaluated
     policy, task = open_policy(source)
@@ -283,22 +300,25 @@ def _evaluation(config: ExperimentConfig) -> Evaluate:
     from sim2real.seeding import component_seed
 
     dynamics = config.trainer.eval_dynamics or config.env.dynamics
-    load_dynamics(dynamics)
+    load_dynamics(dynamics).check_trainable()  # the best policy is chosen by these scores
     seed, episodes = component_seed(config.seed, "evaluation"), config.trainer.eval_episodes
     envs: list[GoalVectorEnv] = []
 
     def scores(policy: Policy) -> Mapping[str, float]:
         if not envs:  # made on first use: a short trial may never need them
-            envs.append(_make_env(config.env.task, dynamics, episodes, threads=config.env.threads))
+            envs.append(_make_env(config.env.task, dynamics, episodes, threads=config.env.threads, held_out=False))
         return score(policy, envs[0], episodes=episodes, seed=seed).scalars()
 
     return scores
 
 
-def _make_env(task: str, dynamics: str, episodes: int, threads: int | None = None) -> GoalVectorEnv:
+def _make_env(
+    task: str, dynamics: str, episodes: int, threads: int | None = None, held_out: bool = True
+) -> GoalVectorEnv:
     from sim2real.envs import make_vec
 
-    return make_vec(task, min(episodes, MAX_ENVS), dynamics, threads=threads or os.cpu_count() or 1)
+    threads = threads or os.cpu_count() or 1
+    return make_vec(task, min(episodes, MAX_ENVS), dynamics, threads=threads, held_out=held_out)
 
 
 def _id_of(task: str) -> str:
@@ -315,7 +335,8 @@ def _task_of(env_id: str) -> str:
     return names[env_id]
 
 
-def _check_episodes(episodes: int, seed: int) -> None:
+def check_episodes(episodes: int, seed: int) -> None:
+    """Raise ``UserError`` for numbers that no evaluation has."""
     for option, value, least in (("--episodes", episodes, 1), ("--seed", seed, 0)):
         if value < least:
             raise UserError(f"{option} has to be at least {least}, got {value}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,10 @@ class Evaluation:
         A parameter that had one value throughout is left out.
         """
         return {
-            name: _bins(self.dynamics_values[:, p], self.success, bins)
+            name: tuple(
+                _bin(low, high, self.success[index])
+                for low, high, index in parameter_bins(self.dynamics_values[:, p], bins)
+            )
             for p, name in enumerate(self.task.dynamics_names)
             if np.ptp(self.dynamics_values[:, p]) > 0
         }
@@ -140,7 +143,7 @@ def evaluate(policy: Policy, env: GoalVectorEnv, *, episodes: int, seed: int) ->
         batch = rollout(env, policy, deterministic=True, seed=seed if done == 0 else None)
         parts.append(summarise(batch, env.task, seed=seed))
         done += env.num_envs
-    return _join(parts, episodes)
+    return join(parts, episodes)
 
 
 def summarise(episodes: Episodes, task: TaskSpec, *, seed: int) -> Evaluation:
@@ -172,7 +175,8 @@ def _settling_step(success: FloatArray, lengths: NDArray[np.int_]) -> FloatArray
     return np.where(last_failure == lengths, np.nan, last_failure + 1.0)
 
 
-def _join(parts: list[Evaluation], episodes: int) -> Evaluation:
+def join(parts: Sequence[Evaluation], episodes: int) -> Evaluation:
+    """The first ``episodes`` episodes of parts that follow each other."""
     arrays = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts])[:episodes]
         for field in fields(Evaluation)
@@ -181,33 +185,34 @@ def _join(parts: list[Evaluation], episodes: int) -> Evaluation:
     return Evaluation(task=parts[0].task, seed=parts[0].seed, **arrays)
 
 
-def _bins(values: FloatArray, success: FloatArray, bins: int) -> tuple[Bin, ...]:
+def parameter_bins(values: FloatArray, bins: int = 5) -> list[tuple[float, float, NDArray[np.int_]]]:
+    """(low, high, episodes) of about ``bins`` bins of ``values [B]`` that hold equally many of them (fewer where values
+    repeat); every episode is in exactly one."""
     distinct = np.unique(values)
     if len(distinct) <= bins:  # a discrete parameter: one bin a value
-        groups = [success[values == value] for value in distinct]
-        return tuple(_bin(value, value, group) for value, group in zip(distinct, groups, strict=True))
-    parts: list[Bin] = []
+        return [(float(value), float(value), np.flatnonzero(values == value)) for value in distinct]
+    parts: list[tuple[float, float, NDArray[np.int_]]] = []
     # A range with a hole, such as everything outside the training range, is binned on each side of the hole.
     holes = np.flatnonzero(np.diff(distinct) > 0.2 * np.ptp(distinct))
     for segment in np.split(distinct, holes + 1):
-        inside = (values >= segment[0]) & (values <= segment[-1])
-        count = max(1, round(bins * float(inside.mean())))
-        parts += _quantile_bins(values[inside], success[inside], count)
-    return tuple(parts)
+        inside = np.flatnonzero((values >= segment[0]) & (values <= segment[-1]))
+        count = max(1, round(bins * len(inside) / len(values)))
+        parts += [(low, high, inside[index]) for low, high, index in _quantile_bins(values[inside], count)]
+    return parts
 
 
-def _quantile_bins(values: FloatArray, success: FloatArray, bins: int) -> list[Bin]:
+def _quantile_bins(values: FloatArray, bins: int) -> list[tuple[float, float, NDArray[np.int_]]]:
     edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
     edges = np.repeat(edges, 2) if len(edges) == 1 else edges
     # Bins are [low, high), the last one closed, so that every episode is in exactly one.
     index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    groups = [success[index == k] for k in range(len(edges) - 1)]
+    groups = [np.flatnonzero(index == k) for k in range(len(edges) - 1)]
     ends = itertools.pairwise(edges)
-    return [_bin(low, high, group) for (low, high), group in zip(ends, groups, strict=True) if len(group)]
+    return [(float(low), float(high), group) for (low, high), group in zip(ends, groups, strict=True) if len(group)]
 
 
 def _bin(low: float, high: float, success: FloatArray) -> Bin:
-    return Bin(float(low), float(high), wilson(int(success.sum()), len(success)))
+    return Bin(low, high, wilson(int(success.sum()), len(success)))
 
 
 @dataclass(frozen=True)

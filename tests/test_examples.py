@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sim2real.envs import load_dynamics
-from sim2real.envs.fetch import TASKS, task_spec
+from sim2real.envs import TASKS, load_dynamics
 from sim2real.export import write_bundle
 
 from .bundles import META, make_policy
@@ -21,7 +20,7 @@ def test_own_policy() -> None:
 
 
 def test_own_robot(tmp_path: Path) -> None:
-    task = task_spec(TASKS["FetchReach"], ())
+    task = TASKS["FetchReach"].spec(())
     write_bundle(tmp_path, make_policy("lstm", task), META)
     command = [
         sys.executable,

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from sim2real.deploy.ros2_mapping import Body, MappingError, Source, Target, load_mapping, table
-from sim2real.envs.fetch import TASKS, task_spec
+from sim2real.envs import TASKS
 from tests.deploy.contracts import contract, element
 
 
 def of_task(name: str) -> Any:
-    spec = task_spec(TASKS[name], ())
+    spec = TASKS[name].spec(())
     return contract(spec.observation, spec.action, spec.goal)
 
 
