@@ -168,7 +168,9 @@ def record(
     dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
     episodes: Annotated[int, arg(metavar="N")] = 3,
     seed: Annotated[int, arg(metavar="S")] = 0,
-    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: video.mp4 in the folder)")] = None,
+    out: Annotated[
+        Path | None, arg(metavar="FILE", help_behavior_hint="(default: RUN/video.mp4, or BUNDLE.mp4 beside the bundle)")
+    ] = None,
 ) -> int:
     """Film a policy as mp4, without a screen: the same episodes under sets of dynamics, side by side.
 

@@ -121,8 +121,14 @@ def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes:
     check_episodes(episodes, seed)
     policy, task = open_policy(source)
     envs = {name: _make_env(task, name, episodes=1) for name in dynamics}
-    print(f"video: {film(policy, envs, out or source / 'video.mp4', episodes=episodes, seed=seed)}")
+    print(f"video: {film(policy, envs, out or video_file(source), episodes=episodes, seed=seed)}")
     return 0
+
+
+def video_file(source: Path) -> Path:
+    """Where a film goes by default: into a run, but beside a bundle, which holds its own files and nothing else."""
+    folder = source.resolve()
+    return source / "video.mp4" if (source / "config.yaml").exists() else folder.with_name(f"{folder.name}.mp4")
 
 
 def export(run_dir: Path, out: Path, dynamics: Sequence[str], *, episodes: int) -> int:

@@ -278,3 +278,13 @@ def test_running_a_bundle_needs_no_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "episode    2/2: " in done.stdout
+
+
+def test_a_film_goes_into_a_run_and_beside_a_bundle(tmp_path: Path) -> None:
+    from sim2real.commands import video_file
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").touch()
+    (tmp_path / "bundle").mkdir()
+    assert video_file(tmp_path / "run") == tmp_path / "run" / "video.mp4"
+    assert video_file(tmp_path / "bundle") == tmp_path / "bundle.mp4"
