@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sim2real.agents.networks import Head, MemoryState, Normalizer, make_memory
 from sim2real.agents.rdpg_config import RDPGConfig
-from sim2real.types import FloatArray, Obs, TaskSpec
+from sim2real.types import FloatArray, Obs, TaskSpec, Term
 
 
 class Actor(nn.Module):
@@ -59,6 +59,10 @@ class RDPGPolicy(nn.Module):
         self.normalize_obs = Normalizer(task.sizes["observation"])
         self.normalize_goal = Normalizer(task.sizes["goal"])
         self.actor = Actor(config, task.sizes)
+
+    def input_terms(self) -> tuple[Term, ...]:
+        """The arguments of `step` before the state, by name."""
+        return self.spec.input_terms
 
     def export_state_names(self) -> tuple[str, ...]:
         """Names of the state tensors: ``("h", "c")`` for an LSTM, ``("h",)`` for GRU and history, else none."""

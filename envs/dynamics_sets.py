@@ -120,6 +120,15 @@ class DynamicsSet:
     def __getitem__(self, name: str) -> Distribution:
         return self.distributions[INDEX[name]]
 
+    def delays(self) -> dict[str, tuple[float, float]]:
+        """Least and greatest age of an observation and time from a command to its effect (in milliseconds)."""
+        # A normal distribution's span reaches beyond what makes sense; draws are cut there.
+        names = ("observation_delay", "action_delay", "action_delay_jitter")
+        (age, oldest), (delay, longest), (_, jitter) = (
+            (max(self[name].span[0], 0.0), min(self[name].span[1], PARAMETERS[INDEX[name]].high)) for name in names
+        )
+        return {"observation": (age, oldest), "action": (delay, longest + jitter)}
+
     def to_dict(self) -> dict[str, Any]:
         """The set in full as YAML-ready data: ``load_dynamics`` of a file with it gives the same set."""
         entries = {p.name: d.spec() for p, d in zip(PARAMETERS, self.distributions, strict=True)}

@@ -1,15 +1,16 @@
-"""What a bundle says about its policy: contract (JSON), interface layout (YAML) and model card (Markdown)."""
+"""What a bundle says about its policy: the manifest with its contract (``policy.yaml``) and the model card."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sim2real.deploy.contract import SCHEMA, VERSION
-from sim2real.types import Element, TaskSpec
+from sim2real.types import TaskSpec, Term
 
 OPSET = 18
 TOLERANCE = 1e-5
@@ -24,18 +25,24 @@ def trained_with(run_dir: Path) -> dict[str, Any]:
 
 
 def build_contract(
-    task: TaskSpec, states: Mapping[str, tuple[int, ...]], meta: Mapping[str, Any], trained: Mapping[str, Any]
+    task: TaskSpec,
+    terms: Sequence[Term],
+    states: Mapping[str, tuple[int, ...]],
+    meta: Mapping[str, Any],
+    *,
+    trained: Mapping[str, Any],
+    delays: Mapping[str, tuple[float, float]],
 ) -> dict[str, Any]:
     """All that a robot's side has to know, as JSON data; read back by `sim2real.deploy.contract`.
 
     Args:
-        task: names, units and order of readings and actions.
+        task: names and units of the action, its scale and offset, the control period.
+        terms: the policy's input in its order.
         states: name of each memory tensor -> its shape.
         meta: the policy's ``policy.json``.
         trained: versions, commit and dynamics of the training.
+        delays: ``observation`` and ``action`` -> least and greatest delay trained with (in milliseconds).
     """
-    scale = list(task.action_scale)
-    previous = [Element(f"previous_{e.name}", "1", e.kind, e.frame) for e in task.action]
     origin = {key: meta[key] for key in ("algorithm", "agent", "env", "seed", "samples") if key in meta}
     contract = {
         "schema": {"name": SCHEMA, "version": VERSION},
@@ -43,26 +50,16 @@ def build_contract(
         "control_dt": task.control_dt,
         "horizon": task.horizon,
         "success_threshold": task.success_threshold,
-        "obs": [
-            _term("observation", "sensors, raw", task.observation),
-            _term("desired_goal", "command, raw", task.goal),
-            _term("previous_action", "the last actions divided by action.scale; zeros at the start", previous),
-        ],
-        "action": {
-            "elements": [asdict(element) for element in task.action],
-            "scale": scale,
-            "offset": [0.0] * len(scale),
-            "low": [-s for s in scale],
-            "high": scale,
-            "rate_limit": None,
-        },
+        "obs": [asdict(term) for term in terms],
+        "action": _action(task),
         "state": {
             name: {"input": f"{name}_in", "output": f"{name}_out", "shape": list(shape), "initial": "zeros"}
             for name, shape in states.items()
         },
         "normaliser": "baked",
+        "delays": {name: list(span) for name, span in delays.items()},
         "trained": {**origin, **trained},
-        "eval": meta.get("eval") or {},
+        "evaluation": {},
         "parity": {"tolerance": TOLERANCE},
         "runtime": {"opset": OPSET, "onnxruntime": ">=1.18"},
     }
@@ -71,8 +68,46 @@ def build_contract(
     return document
 
 
-def _term(name: str, source: str, elements: Sequence[Element]) -> dict[str, Any]:
-    return {"name": name, "source": source, "size": len(elements), "elements": [asdict(e) for e in elements]}
+def _action(task: TaskSpec) -> dict[str, Any]:
+    limits = list(zip(task.action_scale, task.action_offset, strict=True))
+    return {
+        "elements": [asdict(element) for element in task.action],
+        "scale": task.action_scale,
+        "offset": task.action_offset,
+        "low": [offset - scale for scale, offset in limits],
+        "high": [offset + scale for scale, offset in limits],
+        # From one end to the other: a policy that was trained without a limit must not meet one that it never felt.
+        "rate_limit": [2 * scale for scale in task.action_scale],
+    }
+
+
+def manifest(contract: Mapping[str, Any], checksums: Mapping[str, str]) -> dict[str, Any]:
+    """Content of ``policy.yaml``: LEAPP's keys, the contract, and the sha256 of every other file of the bundle."""
+    return {**leapp_layout(contract, checksums["policy.onnx"]), "contract": contract, "sha256": checksums}
+
+
+def to_yaml(document: Mapping[str, Any]) -> str:
+    """JSON that every YAML reader takes too: what fits into a line stands on one.
+
+    YAML 1.1 reads ``1e-05`` as text, ``1.0e-05`` as a number.
+    """
+    text = _lines(document, 0)
+    # Strings are matched too, so that nothing inside of them is.
+    number = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\d.])(-?\d+)(e[-+]\d+)')
+    return number.sub(lambda m: f"{m[1]}.0{m[2]}" if m[1] else m[0], text) + "\n"
+
+
+def _lines(value: Any, indent: int) -> str:
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if len(line) + indent <= 120 or not isinstance(value, dict | list):
+        return line
+    inner = " " * (indent + 2)
+    if isinstance(value, dict):
+        entries = [f"{json.dumps(key, ensure_ascii=False)}: {_lines(v, indent + 2)}" for key, v in value.items()]
+    else:
+        entries = [_lines(v, indent + 2) for v in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return f"{opening}\n" + ",\n".join(inner + entry for entry in entries) + f"\n{' ' * indent}{closing}"
 
 
 def leapp_layout(contract: Mapping[str, Any], checksum: str) -> dict[str, Any]:
@@ -100,7 +135,6 @@ def leapp_layout(contract: Mapping[str, Any], checksum: str) -> dict[str, Any]:
         "models": {"policy": policy},
         "pipeline": pipeline,
         "system information": contract["trained"].get("versions", {}),
-        "sim2real": {key: contract[key] for key in ("task", "control_dt", "normaliser", "runtime")},
     }
 
 
@@ -113,13 +147,13 @@ def _semantics(elements: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     return {key: [element[field] for element in elements] for key, field in keys.items()}
 
 
-def model_card(contract: Mapping[str, Any]) -> str:
-    """Markdown with the front matter that model hubs read."""
-    trained, scores = contract["trained"], contract["eval"]
-    readings = [element for term in contract["obs"][:2] for element in term["elements"]]
+def model_card(contract: Mapping[str, Any], scores: Mapping[str, float]) -> str:
+    """Markdown with the front matter that model hubs read; ``scores`` are those of the last evaluation in training."""
+    trained = contract["trained"]
+    readings = [element for term in contract["obs"] if term["source"] != "feedback" for element in term["elements"]]
     memory = ", ".join(f"`{name}` {state['shape']}" for name, state in contract["state"].items()) or "none"
     action = contract["action"]
-    limits = [[f"±{scale:g}"] for scale in action["scale"]]
+    limits = [[f"{low:g} to {high:g}"] for low, high in zip(action["low"], action["high"], strict=True)]
     actions = [_row(element) + limit for element, limit in zip(action["elements"], limits, strict=True)]
     figures = [[name, f"{value:.3f}"] for name, value in scores.items()] or [["(not evaluated while training)", ""]]
     origin = [[key, _flat(trained[key])] for key in ("algorithm", "env", "samples", "seed", "commit") if key in trained]
@@ -138,8 +172,7 @@ are inside `policy.onnx`. Run it with `sim2real run DIR --env ID`, or from Pytho
 ```python
 from sim2real.deploy import BundleRunner
 
-runner = BundleRunner("DIR")
-runner.self_test()  # replays parity.npz on this machine
+runner = BundleRunner("DIR")  # checks the files and replays parity.npz on this machine
 runner.reset()  # at the start of every episode and after every interruption
 action = runner.step(readings)  # a dict by the names below, or a vector in their order
 ```

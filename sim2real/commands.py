@@ -117,7 +117,8 @@ def export(run_dir: Path, out: Path) -> int:
 
     trained = read_config(run_dir).env
     env = _make_env(trained.task, trained.dynamics, episodes=2)
-    folder = write(run_dir, out, env=env, dynamics=load_dynamics(trained.dynamics).to_dict())
+    dynamics = load_dynamics(trained.dynamics)
+    folder = write(run_dir, out, env=env, dynamics=dynamics.to_dict(), delays=dynamics.delays())
     print(f"exported to {folder}; try it: sim2real run {folder} --env {_id_of(trained.task)}")
     return 0
 

@@ -14,28 +14,37 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from sim2real.bundle_documents import OPSET, TOLERANCE, build_contract, leapp_layout, model_card, trained_with
+from sim2real.bundle_documents import (
+    OPSET,
+    TOLERANCE,
+    build_contract,
+    manifest,
+    model_card,
+    to_yaml,
+    trained_with,
+)
 from sim2real.checkpoint import replaced_directory
 from sim2real.collect import rollout
-from sim2real.deploy.runner import BundleRunner, replay_error
+from sim2real.deploy.bundle import FILES, MANIFEST_FILE, load_bundle
+from sim2real.deploy.contract import METADATA_KEY
+from sim2real.deploy.parity import replay_error
 from sim2real.errors import UserError
 from sim2real.runs import load_policy
-from sim2real.types import FloatArray, GoalVectorEnv, Policy, TaskSpec
+from sim2real.types import Episodes, FloatArray, GoalVectorEnv, Policy, TaskSpec, Term
 
 GOLDEN_STEPS = 100
 """Steps of the rollout that is recorded for the robot: the first 50 of each episode, so that it crosses a reset."""
-FILES = ("policy.onnx", "contract.json", "policy.yaml", "model.safetensors", "config.json", "parity.npz", "README.md")
+NO_DELAYS: Mapping[str, tuple[float, float]] = {"observation": (0.0, 0.0), "action": (0.0, 0.0)}
 
 
 class ExportError(UserError):
@@ -47,6 +56,10 @@ class ExportablePolicy(Policy, Protocol):
 
     spec: TaskSpec
 
+    def input_terms(self) -> tuple[Term, ...]:
+        """What `step` takes before the memory, in order; by name a part of `sim2real.types.Obs`. Feedback is last."""
+        ...
+
     def export_state_names(self) -> tuple[str, ...]:
         """Names of the memory's tensors: ``("h", "c")``, ``("h",)`` or ``()``."""
         ...
@@ -55,11 +68,8 @@ class ExportablePolicy(Policy, Protocol):
         """Memory of n environments at the start, each [L, n, H]."""
         ...
 
-    def step(
-        self, observation: Tensor, desired_goal: Tensor, previous_action: Tensor, state: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """[n, D], [n, G], [n, A] and memory -> action [n, A] in [-1, 1] and the next memory."""
-        ...
+    step: Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
+    """``step(*inputs, memory) -> (action [n, A] in [-1, 1], next memory)``, one input [n, elements] for each term."""
 
 
 def export(
@@ -68,6 +78,7 @@ def export(
     *,
     env: GoalVectorEnv | None = None,
     dynamics: Mapping[str, Any] | None = None,
+    delays: Mapping[str, tuple[float, float]] = NO_DELAYS,
 ) -> Path:
     """Write the best policy of ``run_dir`` as a bundle to ``out_dir``; an older bundle there is replaced.
 
@@ -76,6 +87,7 @@ def export(
         out_dir: a new directory, or one that holds a bundle and nothing else.
         env: where the policy is proved on real episodes; without one it is proved on random readings.
         dynamics: the set it was trained on in full, for the contract.
+        delays: least and greatest delay of observation and action in that set (in milliseconds).
 
     Raises:
         ExportError: the exported policy differs from the trained one by more than 1e-5, or ``out_dir`` holds other
@@ -87,7 +99,8 @@ def export(
     if foreign or out.is_file():
         raise ExportError(f"--out {out} holds other things than a bundle ({', '.join(foreign[:3])}); give a new folder")
     with replaced_directory(out) as folder:
-        write_bundle(folder, policy, meta, env=env, trained={**trained_with(Path(run_dir)), "dynamics": dynamics})
+        trained = {**trained_with(Path(run_dir)), "dynamics": dynamics}
+        write_bundle(folder, policy, meta, env=env, trained=trained, delays=delays)
     return out
 
 
@@ -98,6 +111,7 @@ def write_bundle(
     *,
     env: GoalVectorEnv | None = None,
     trained: Mapping[str, Any] | None = None,
+    delays: Mapping[str, tuple[float, float]] = NO_DELAYS,
 ) -> float:
     """Fill the empty directory ``folder`` with a bundle of ``policy`` and prove it.
 
@@ -107,6 +121,7 @@ def write_bundle(
         meta: what rebuilds it: algorithm, configuration, task.
         env: see `export`.
         trained: more on its origin, for the contract.
+        delays: see `export`.
 
     Returns:
         The largest difference from torch that was seen.
@@ -116,8 +131,8 @@ def write_bundle(
     """
     memory = policy.zero_state_tensors(1)
     states = {name: tuple(m.shape) for name, m in zip(policy.export_state_names(), memory, strict=True)}
-    contract = build_contract(policy.spec, states, meta, trained or {})
-    golden = _golden_rollout(policy, *_episodes(policy, env))
+    contract = build_contract(policy.spec, policy.input_terms(), states, meta, trained=trained or {}, delays=delays)
+    golden = _golden_rollout(policy, _episodes(policy, env))
     kept = np.flatnonzero(golden["step"] < GOLDEN_STEPS // 2)[:GOLDEN_STEPS]
     recorded = {name: array[kept] for name, array in golden.items()}
     weights = {name: tensor.contiguous().clone() for name, tensor in policy.state_dict().items()}
@@ -126,11 +141,9 @@ def write_bundle(
     np.savez_compressed(folder / "parity.npz", allow_pickle=False, **recorded)
     (folder / "model.safetensors").write_bytes(save(weights))  # save_file would make it readable by its owner only
     _write_json(folder / "config.json", meta)
-    checksums = {name: _sha256(folder / name) for name in ("policy.onnx", "parity.npz", "model.safetensors")}
-    _write_json(folder / "contract.json", {**contract, "sha256": checksums})
-    layout = yaml.safe_dump(leapp_layout(contract, checksums["policy.onnx"]), sort_keys=False, allow_unicode=True)
-    (folder / "policy.yaml").write_text(layout, encoding="utf-8")
-    (folder / "README.md").write_text(model_card(contract), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(contract, meta.get("eval") or {}), encoding="utf-8")
+    checksums = {name: _sha256(folder / name) for name in FILES if name != MANIFEST_FILE}
+    (folder / MANIFEST_FILE).write_text(to_yaml(manifest(contract, checksums)), encoding="utf-8")
     return _prove(folder, golden)
 
 
@@ -144,14 +157,14 @@ def _sha256(path: Path) -> str:
 
 def _prove(folder: Path, golden: Mapping[str, NDArray[Any]]) -> float:
     """Run the bundle through the deployment path over all of ``golden``; refuse it if it differs."""
-    runner = BundleRunner(folder)
-    worst = replay_error(runner, golden)
+    bundle = load_bundle(folder, self_test=False)
+    worst = replay_error(bundle, golden)
     if not worst <= TOLERANCE:  # also refuses NaN
         raise ExportError(
             f"the exported policy differs from the trained one by {worst:.2e}, allowed are {TOLERANCE:.0e}; nothing "
             f"was written. Torch {torch.__version__} exports this network wrongly: use the version in constraints.txt"
         )
-    runner.self_test()
+    bundle.self_test()
     return worst
 
 
@@ -159,21 +172,21 @@ def _prove(folder: Path, golden: Mapping[str, NDArray[Any]]) -> float:
 
 
 class _Deployed(nn.Module):
-    """``(obs [1, D+G+A], *memory) -> (physical actions [1, A], *memory)``."""
+    """``(obs [1, all terms], *memory) -> (physical actions [1, A], *memory)``."""
 
     scale: Tensor
+    offset: Tensor
 
     def __init__(self, policy: Any) -> None:
         super().__init__()
         self.policy = policy
-        sizes = policy.spec.sizes
-        self.widths = [sizes["observation"], sizes["goal"], sizes["action"]]
+        self.widths = [len(term.elements) for term in policy.input_terms()]
         self.register_buffer("scale", torch.tensor(policy.spec.action_scale, dtype=torch.float32))
+        self.register_buffer("offset", torch.tensor(policy.spec.action_offset, dtype=torch.float32))
 
     def forward(self, obs: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        observation, goal, previous_action = torch.split(obs, self.widths, 1)
-        action, new = self.policy.step(observation, goal, previous_action, state)
-        return (action * self.scale, *new)
+        action, new = self.policy.step(*torch.split(obs, self.widths, 1), state)
+        return (action * self.scale + self.offset, *new)
 
 
 def _onnx_bytes(policy: Any, contract: Mapping[str, Any]) -> bytes:
@@ -217,13 +230,17 @@ def _forget_sources(model: Any) -> None:
 
 def _metadata(contract: Mapping[str, Any]) -> dict[str, str]:
     """The contract in full, and flat keys for runtimes that look for those."""
-    terms = {term["name"]: [element["name"] for element in term["elements"]] for term in contract["obs"]}
+
+    def names(source: str) -> str:
+        terms = [term["elements"] for term in contract["obs"] if term["source"] == source]
+        return json.dumps([element["name"] for elements in terms for element in elements])
+
     return {
-        "contract": json.dumps(contract, allow_nan=False),
+        METADATA_KEY: json.dumps(contract, allow_nan=False),
         "task": contract["task"],
         "control_dt": json.dumps(contract["control_dt"]),
-        "observation_names": json.dumps(terms["observation"]),
-        "command_names": json.dumps(terms["desired_goal"]),
+        "observation_names": names("sensor"),
+        "command_names": names("command"),
         "action_names": json.dumps([element["name"] for element in contract["action"]["elements"]]),
         "action_scale": json.dumps(contract["action"]["scale"]),
     }
@@ -246,36 +263,48 @@ def _silence() -> Iterator[None]:
 # ---- the proof ---------------------------------------------------------------------------------------------------
 
 
-def _episodes(policy: ExportablePolicy, env: GoalVectorEnv | None) -> tuple[FloatArray, FloatArray]:
-    """At least `GOLDEN_STEPS` steps and two episodes: observations [B, T, D] and goals [B, G]."""
-    spec = policy.spec
-    least = max(2, math.ceil(GOLDEN_STEPS / spec.horizon))
+def _episodes(policy: ExportablePolicy, env: GoalVectorEnv | None) -> FloatArray:
+    """At least `GOLDEN_STEPS` steps and two episodes of readings [B, T, R], in the order of the policy's input."""
+    horizon, terms = policy.spec.horizon, [term for term in policy.input_terms() if term.source != "feedback"]
+    least = max(2, math.ceil(GOLDEN_STEPS / horizon))
     if env is None:
         rng = np.random.default_rng(0)
         # Random walks whose elements differ in size, for the normaliser's and the memory's linear and saturated parts.
-        size = 10.0 ** rng.uniform(-2, 1, spec.sizes["observation"])
-        steps = rng.normal(size=(least, spec.horizon, spec.sizes["observation"])) * size
-        return np.cumsum(steps, 1), rng.normal(size=(least, spec.sizes["goal"]))
+        width = sum(len(term.elements) for term in terms)
+        steps = rng.normal(size=(least, horizon, width)) * 10.0 ** rng.uniform(-2, 1, width)
+        return np.cumsum(steps, 1)
     batches = [rollout(env, policy, deterministic=True, seed=0)]
     while sum(map(len, batches)) < least:
         batches.append(rollout(env, policy, deterministic=True))
-    observation = np.concatenate([batch.observation[:, :-1] for batch in batches])
-    return observation, np.concatenate([batch.desired_goal for batch in batches])
+    return np.concatenate([_readings(batch, terms) for batch in batches])
+
+
+def _readings(episodes: Episodes, terms: Sequence[Term]) -> FloatArray:
+    """[B, T, R] what a policy with these terms read."""
+    shape = (*episodes.action.shape[:2], episodes.desired_goal.shape[-1])
+    fields = {
+        "observation": episodes.observation[:, :-1],
+        "achieved_goal": episodes.achieved_goal[:, :-1],
+        "desired_goal": np.broadcast_to(episodes.desired_goal[:, None], shape),
+    }
+    return np.concatenate([fields[term.name] for term in terms], -1)
 
 
 @torch.no_grad()
-def _golden_rollout(policy: ExportablePolicy, observation: FloatArray, goal: FloatArray) -> dict[str, NDArray[Any]]:
-    """What torch answers to [B, T, D] and [B, G], as `sim2real.deploy.runner.replay_error` wants it: S = B T steps."""
-    names, (episodes, horizon, _) = policy.export_state_names(), observation.shape
-    readings = np.concatenate([observation, np.repeat(goal[:, None], horizon, 1)], -1).astype(np.float32)
-    scale = np.asarray(policy.spec.action_scale, np.float32)
+def _golden_rollout(policy: ExportablePolicy, readings: FloatArray) -> dict[str, NDArray[Any]]:
+    """What torch answers to readings [B, T, R], as `sim2real.deploy.parity.replay_error` wants it: S = B T steps."""
+    names, (episodes, horizon, width) = policy.export_state_names(), readings.shape
+    terms, readings = policy.input_terms(), readings.astype(np.float32)
+    widths = [len(term.elements) for term in terms if term.source != "feedback"]
+    scale, offset = (np.asarray(values, np.float32) for values in (policy.spec.action_scale, policy.spec.action_offset))
     actions: list[FloatArray] = []
     memory: dict[str, list[FloatArray]] = {name: [] for name in names}
     previous, state = torch.zeros(episodes, len(scale)), policy.zero_state_tensors(episodes)
+    feedback = terms[-1].source == "feedback"
     for t in range(horizon):
-        seen, wanted = torch.split(torch.from_numpy(readings[:, t]), [observation.shape[-1], goal.shape[-1]], 1)
-        previous, state = policy.step(seen, wanted, previous, state)
-        actions.append(previous.numpy() * scale)
+        inputs = torch.split(torch.from_numpy(readings[:, t]), widths, 1)
+        previous, state = policy.step(*inputs, *([previous] if feedback else []), state)
+        actions.append(previous.numpy() * scale + offset)
         for name, tensor in zip(names, state, strict=True):
             memory[name].append(tensor.numpy().swapaxes(0, 1)[:, :, None])  # [L, B, H] -> [B, L, 1, H]
     golden = {"actions": actions, **memory}
@@ -283,4 +312,4 @@ def _golden_rollout(policy: ExportablePolicy, observation: FloatArray, goal: Flo
     flat = {
         name: np.stack(values, 1).reshape(episodes * horizon, *values[0].shape[1:]) for name, values in golden.items()
     }
-    return {"readings": readings.reshape(episodes * horizon, -1), "step": step, **flat}
+    return {"readings": readings.reshape(episodes * horizon, width), "step": step, **flat}

@@ -162,6 +162,7 @@ def task_spec_from_dict(data: Mapping[str, Any]) -> TaskSpec:
     """Inverse of ``task_spec_to_dict``. Raises ``TypeError`` or ``KeyError`` for anything else."""
     elements = {name: tuple(Element(**e) for e in data[name]) for name in ("observation", "goal", "action")}
     numbers = {name: tuple(data[name]) for name in ("action_scale", "dynamics_names")}
+    numbers["action_offset"] = tuple(data.get("action_offset", ()))  # runs from before it existed have no offset
     return dataclasses.replace(TaskSpec(**{**data, **elements, **numbers}), extra=dict(data["extra"]))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,19 @@ class Element:
     frame: str = ""
 
 
+Source = Literal["sensor", "command", "feedback"]
+"""Where a policy's input comes from: measured, asked for by whoever uses the robot, or the policy's own last action."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """Neighbouring numbers of a policy's input that belong together; ``name`` is their key in `Obs`."""
+
+    name: str
+    source: Source
+    elements: tuple[Element, ...]
+
+
 @dataclass(frozen=True)
 class TaskSpec:
     """What learners, evaluation and export may know about a task without importing it."""
@@ -49,12 +62,27 @@ class TaskSpec:
     observation: tuple[Element, ...]
     goal: tuple[Element, ...]
     action: tuple[Element, ...]
-    """Actions are in [-1, 1]; ``action_scale`` turns them into the element's unit."""
+    """Actions are in [-1, 1]; in the element's unit they are ``action * action_scale + action_offset``."""
     action_scale: tuple[float, ...]
     dynamics_names: tuple[str, ...]
     success_threshold: float
     """Largest distance between achieved and desired goal that counts as success (in metres)."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    action_offset: tuple[float, ...] = ()
+    """Empty means zeros, and reads as that many."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "action_offset", self.action_offset or (0.0,) * len(self.action))
+
+    @property
+    def input_terms(self) -> tuple[Term, ...]:
+        """What a policy of this package reads, in order: observation, goal, and the action before in [-1, 1]."""
+        previous = tuple(Element(f"previous_{e.name}", "1", e.kind, e.frame) for e in self.action)
+        return (
+            Term("observation", "sensor", self.observation),
+            Term("desired_goal", "command", self.goal),
+            Term("previous_action", "feedback", previous),
+        )
 
     @property
     def sizes(self) -> dict[str, int]:

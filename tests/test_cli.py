@@ -63,7 +63,7 @@ MISTAKES = [
     ([*TRAIN, "--run-dir", "tiny.yaml"], "--run-dir tiny.yaml is a file; give a folder"),
     ([*TRAIN, "--run-dir", "/proc/nowhere/run"], "/proc/nowhere"),
     (["evaluate", "nowhere"], "there is no folder 'nowhere'; give a run directory or an exported bundle"),
-    (["evaluate", "."], "there is no contract.json in .: this is not a bundle"),
+    (["evaluate", "."], "there is no policy.yaml in .: this is not a bundle"),
     (["evaluate", ".", "--dynamics", "trian"], "unknown dynamics 'trian'. Did you mean 'train'?"),
     (["evaluate", ".", "--dynamics", "my.yaml"], "no dynamics file 'my.yaml'"),
     (["evaluate", ".", "--episodes", "0"], "--episodes has to be at least 1, got 0"),
@@ -76,8 +76,8 @@ MISTAKES = [
         ". is not a run directory; give a folder that `sim2real train --run-dir` made",
     ),
     (["report", "."], ". is not a run directory"),
-    (["record", "."], "there is no contract.json in ."),
-    (["run", ".", "--env", "sim2real/FetchReach-v0"], "there is no contract.json in ."),
+    (["record", "."], "there is no policy.yaml in ."),
+    (["run", ".", "--env", "sim2real/FetchReach-v0"], "there is no policy.yaml in ."),
 ]
 
 

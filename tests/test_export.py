@@ -10,18 +10,25 @@ import onnx
 import pytest
 import torch
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sim2real import export as export_module
 from sim2real.agents.rdpg_networks import RDPGPolicy
-from sim2real.bundle_documents import build_contract
+from sim2real.bundle_documents import build_contract, to_yaml
 from sim2real.collect import rollout
 from sim2real.deploy import BundlePolicy, BundleRunner, load_bundle
-from sim2real.export import FILES, ExportError, export, write_bundle
+from sim2real.deploy.bundle import FILES
+from sim2real.envs import load_dynamics
+from sim2real.export import NO_DELAYS, ExportError, export, write_bundle
+from sim2real.types import Term
 from tests.bundles import META, TASK, make_policy
 from tests.toys import PointReach, toy_task
 
+NAMES = st.characters(codec="latin-1", categories=("L", "N", "P", "S", "Zs"))
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(NAMES)
 MEMORIES = ("lstm", "gru", "history", "none")
 
 
@@ -81,7 +88,7 @@ def test_golden_rollout_has_100_steps_and_crosses_resets(case: tuple[RDPGPolicy,
     # 13 episodes of 8 steps make 104; the record ends in the thirteenth.
     assert np.flatnonzero(golden["step"] == 0).tolist() == list(range(0, 100, 8))
     assert set(golden.files) == {"readings", "step", "actions", *policy.export_state_names()}
-    assert BundleRunner(folder).self_test() <= 1e-5
+    assert load_bundle(folder).self_test() <= 1e-5
 
 
 def test_long_episodes_cross_a_reset_too(tmp_path: Path) -> None:
@@ -110,14 +117,15 @@ def test_graph_has_the_agreed_names_and_shapes(case: tuple[RDPGPolicy, Path, flo
 def _contract(memory: Any) -> dict[str, Any]:
     policy = make_policy(memory)
     states = zip(policy.export_state_names(), policy.zero_state_tensors(1), strict=True)
-    return build_contract(TASK, {n: tuple(t.shape) for n, t in states}, META, {})
+    shapes = {n: tuple(t.shape) for n, t in states}
+    return build_contract(TASK, TASK.input_terms, shapes, META, trained={}, delays=NO_DELAYS)
 
 
 def test_contract_in_file_and_metadata_agree(case: tuple[RDPGPolicy, Path, float]) -> None:
     _, folder, _ = case
-    document = json.loads((folder / "contract.json").read_text())
+    document = json.loads((folder / "policy.yaml").read_text())["contract"]
     metadata = {entry.key: entry.value for entry in onnx.load(folder / "policy.onnx").metadata_props}
-    assert {**json.loads(metadata["contract"]), "sha256": document["sha256"]} == document
+    assert json.loads(metadata["contract"]) == document
     assert json.loads(metadata["action_scale"]) == [0.05, 0.1, 0.5, 1.0]
     assert [term["name"] for term in document["obs"]] == ["observation", "desired_goal", "previous_action"]
     assert document["obs"][1]["elements"][2] == {"name": "goal_2", "unit": "m", "kind": "", "frame": ""}
@@ -132,14 +140,16 @@ def test_bundle_holds_no_path_of_the_machine_that_exported(case: tuple[RDPGPolic
 
 def test_layout_names_the_feedback_edges(case: tuple[RDPGPolicy, Path, float]) -> None:
     policy, folder, _ = case
-    layout = yaml.safe_load((folder / "policy.yaml").read_text())
+    text = (folder / "policy.yaml").read_text()
+    layout = yaml.safe_load(text)
+    assert layout == json.loads(text)
     names = policy.export_state_names()
     assert layout["pipeline"]["feedback_flow"] == {f"policy/{name}_out": [f"policy/{name}_in"] for name in names}
     obs = layout["models"]["policy"]["inputs"][0]
     assert obs["shape"] == [1, 12]
     assert obs["element_names"][5:8] == ["goal_0", "goal_1", "goal_2"]
     card = (folder / "README.md").read_text()
-    assert "`obs_4`" in card and "±0.05" in card and "0.500" in card
+    assert "`obs_4`" in card and "-0.05 to 0.05" in card and "0.500" in card
 
 
 def test_weights_rebuild_the_policy(case: tuple[RDPGPolicy, Path, float]) -> None:
@@ -172,6 +182,9 @@ class Drifting(nn.Module):
         self.spec = toy_task(horizon=4, observation=2, goal=2, action=2, dynamics=1)
         self.weight = nn.Parameter(torch.ones(()))
         self.calls = 0
+
+    def input_terms(self) -> tuple[Term, ...]:
+        return self.spec.input_terms
 
     def export_state_names(self) -> tuple[str, ...]:
         return ()
@@ -211,8 +224,33 @@ def test_export_of_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     (run / "run.json").write_text(json.dumps({"versions": {"torch": "2"}, "commit": "f00", "command": "secret"}))
     monkeypatch.setattr(export_module, "load_policy", lambda run_dir: (make_policy("none"), META))
     for _ in range(2):  # the second export replaces the first one
-        out = export(run, tmp_path / "a" / "out", dynamics={"base": "nominal"})
-    trained = load_bundle(out).contract.trained
+        delays = {"observation": (0.0, 40.0), "action": (0.0, 48.0)}
+        out = export(run, tmp_path / "a" / "out", dynamics={"base": "nominal"}, delays=delays)
+    contract = load_bundle(out).contract
+    trained = contract.trained
+    assert contract.delays == delays
     assert trained["versions"] == {"torch": "2"}
     assert trained["dynamics"] == {"base": "nominal"}
-    assert "secret" not in (out / "contract.json").read_text()
+    assert "secret" not in (out / "policy.yaml").read_text()
+
+
+# ---- documents -------------------------------------------------------------------------------------------------------
+
+
+def test_small_numbers_are_numbers_for_every_yaml_reader() -> None:
+    document = {"a": [1e-05, -2e16, 0.5, 3], "b": "1e-05 stays", 'quoted "2e-07"': "\\", "µ": "±1", "none": None}
+    text = to_yaml(document)
+    assert "1.0e-05" in text and '"1e-05 stays"' in text
+    assert yaml.safe_load(text) == json.loads(text) == document
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(NAMES), inner), max_leaves=30))
+def test_yaml_and_json_read_the_same(value: Any) -> None:
+    text = to_yaml({"value": value})
+    assert json.loads(text) == {"value": value}
+    assert yaml.safe_load(text) == {"value": value}
+
+
+def test_delays_span_what_the_set_draws() -> None:
+    assert load_dynamics("train").delays() == {"observation": (0.0, 40.0), "action": (0.0, 48.0)}
+    assert load_dynamics("nominal").delays() == {"observation": (0.0, 0.0), "action": (0.0, 0.0)}

@@ -38,7 +38,7 @@ ALLOWED = {
     "sim2real.evaluate": {*HELPERS, "sim2real.collect", "sim2real.estimates"},
     "sim2real.envs": {*HELPERS, "sim2real.envs", "sim2real.configs"},
     "sim2real.agents": {*HELPERS, "sim2real.agents", "sim2real.collect", "sim2real.replay", "sim2real.seeding"},
-    "sim2real.deploy": {"sim2real.errors", "sim2real.deploy"},
+    "sim2real.deploy": {*HELPERS, "sim2real.deploy"},
 }
 COMPOSITION = {"sim2real.cli", "sim2real.commands", "sim2real.doctor"}
 # Rebuilds a saved policy by the name of its algorithm.

@@ -5,12 +5,13 @@ runner.reset()
 action = runner.step({"gripper_position_x": 1.34, ...})   # raw readings in, physical action out
 """
 
-from sim2real.deploy.bundle import Bundle, is_bundle, load_bundle
+from sim2real.deploy.bundle import FILES, Bundle, is_bundle, load_bundle, verify_files
 from sim2real.deploy.contract import BundleError, Contract
 from sim2real.deploy.runner import BundleRunner, ObservationError
 from sim2real.deploy.simulate import BundlePolicy, check_task, run_in_env
 
 __all__ = [
+    "FILES",
     "Bundle",
     "BundleError",
     "BundlePolicy",
@@ -21,4 +22,5 @@ __all__ = [
     "is_bundle",
     "load_bundle",
     "run_in_env",
+    "verify_files",
 ]

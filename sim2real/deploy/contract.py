@@ -1,7 +1,7 @@
 """The contract of an exported policy: what goes in and comes out, in which order and unit, and what it was trained on.
 
-It is written twice: as ``contract.json`` beside the model (with the checksums of the files) and as JSON inside the
-model's metadata, so that neither can be swapped without the other noticing.
+It stands in ``policy.yaml`` under ``contract``, beside the checksums of the bundle's other files, and is repeated as
+JSON inside the model's own metadata, so that neither can be swapped without the other noticing.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from sim2real.errors import UserError
+from sim2real.types import Element, Source, Term
 
 SCHEMA = "sim2real-policy"
-VERSION = 1
+VERSION = 2
 METADATA_KEY = "contract"
-"""Key of the contract in the ONNX file's metadata."""
+"""Key of the contract in a model file's metadata."""
 INPUT, OUTPUT = "obs", "actions"
+FEEDBACK = "previous_action"
+"""Name of the term that the runner fills in: the action sent last in [-1, 1], zeros at the start."""
 
 
 class BundleError(UserError):
@@ -27,34 +30,55 @@ class BundleError(UserError):
 
 @dataclass(frozen=True)
 class Contract:
-    """The part of the contract that a runner needs, checked; ``document`` is all of it."""
+    """The part of the contract that a robot's side needs, checked; ``document`` is all of it.
+
+    A physical action is ``normalised * action_scale + action_offset``; the model gives physical ones, the feedback
+    term wants normalised ones.
+    """
 
     task: str
     control_dt: float
     """Time between two steps (in seconds)."""
-    observation: tuple[str, ...]
-    """Names of the sensor readings, in the order of the input; raw, in the units that the document gives."""
-    goal: tuple[str, ...]
-    """Names of the goal's elements; they follow the readings in the input."""
-    action: tuple[str, ...]
-    """Names of the action's elements."""
+    terms: tuple[Term, ...]
+    """The model's input in its order; at most one is feedback, and that is the last."""
+    action_elements: tuple[Element, ...]
     action_scale: tuple[float, ...]
-    """Physical action per unit of the normalised action in [-1, 1]; the input's tail wants the normalised one."""
+    """Physical action per unit of the normalised one; positive."""
+    action_offset: tuple[float, ...]
+    """Physical action where the normalised one is zero."""
+    action_low: tuple[float, ...]
+    """Smallest physical action that may be sent."""
+    action_high: tuple[float, ...]
+    """Largest physical action that may be sent."""
+    rate_limit: tuple[float, ...]
+    """Largest change of the physical action from one control step to the next; positive."""
     state: Mapping[str, tuple[int, ...]]
     """Name of a memory tensor (``h``, ``c``) -> its shape; enters as ``h_in``, leaves as ``h_out``, starts at zero."""
+    delays: Mapping[str, tuple[float, float]]
+    """``observation`` and ``action`` -> least and greatest delay that the policy was trained with (in milliseconds)."""
     tolerance: float
     """Largest difference from the training-side policy that the proof in ``parity.npz`` allows."""
     document: Mapping[str, Any]
 
     @cached_property
     def readings(self) -> tuple[str, ...]:
-        """What the caller supplies at each step: observation, then goal."""
-        return self.observation + self.goal
+        """Names of what the caller supplies at each step, raw and in the order of the input."""
+        return tuple(e.name for term in self.terms if term.source != "feedback" for e in term.elements)
+
+    @cached_property
+    def action(self) -> tuple[str, ...]:
+        """Names of the action's elements."""
+        return tuple(element.name for element in self.action_elements)
+
+    @cached_property
+    def feeds_back(self) -> bool:
+        """Whether the input ends with the action before."""
+        return self.terms[-1].source == "feedback"
 
     @cached_property
     def inputs(self) -> dict[str, tuple[int, ...]]:
         """Input name of the model -> shape."""
-        width = len(self.readings) + len(self.action)
+        width = sum(len(term.elements) for term in self.terms)
         return {INPUT: (1, width), **{f"{name}_in": shape for name, shape in self.state.items()}}
 
     @cached_property
@@ -64,9 +88,16 @@ class Contract:
 
     @property
     def trained(self) -> Mapping[str, Any]:
-        """Where the policy comes from: algorithm, environment, versions."""
+        """Where the policy comes from: algorithm, environment, versions, dynamics."""
         trained: Mapping[str, Any] = self.document.get("trained", {})
         return trained
+
+    @property
+    def evaluation(self) -> Mapping[str, Mapping[str, Any]]:
+        """Set of dynamics (``nominal``, ``train``, ``unseen``) -> metric -> ``{"value", "low", "high", "n"}``, measured
+        with this bundle; empty where the export skipped it."""
+        evaluation: Mapping[str, Mapping[str, Any]] = self.document.get("evaluation", {})
+        return evaluation
 
 
 def parse_contract(document: Any) -> Contract:
@@ -77,16 +108,19 @@ def parse_contract(document: Any) -> Contract:
     """
     _check_schema(document)
     try:
-        terms = {term["name"]: _names(term["elements"]) for term in document["obs"]}
         action = document["action"]
         contract = Contract(
             task=str(document["task"]),
             control_dt=float(document["control_dt"]),
-            observation=terms["observation"],
-            goal=terms["desired_goal"],
-            action=_names(action["elements"]),
-            action_scale=tuple(float(scale) for scale in action["scale"]),
+            terms=tuple(Term(str(t["name"]), t["source"], _elements(t["elements"])) for t in document["obs"]),
+            action_elements=_elements(action["elements"]),
+            action_scale=_numbers(action["scale"]),
+            action_offset=_numbers(action["offset"]),
+            action_low=_numbers(action["low"]),
+            action_high=_numbers(action["high"]),
+            rate_limit=_numbers(action["rate_limit"]),
             state={name: tuple(int(n) for n in term["shape"]) for name, term in document["state"].items()},
+            delays={name: _pair(document["delays"][name]) for name in ("observation", "action")},
             tolerance=float(document["parity"]["tolerance"]),
             document=document,
         )
@@ -94,7 +128,9 @@ def parse_contract(document: Any) -> Contract:
         raise BundleError(
             f"the contract is damaged: {type(error).__name__}: {error}; export the policy again"
         ) from None
-    _check_values(contract)
+    _check_terms(contract)
+    _check_action(contract)
+    _check_times(contract)
     return contract
 
 
@@ -111,20 +147,61 @@ def _check_schema(document: Any) -> None:
         )
 
 
-def _check_values(contract: Contract) -> None:
-    names = contract.readings
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise BundleError(f"the contract names these elements twice: {', '.join(repeated)}; names must be unique")
-    scale = contract.action_scale
-    if len(scale) != len(contract.action) or not all(math.isfinite(s) and s > 0 for s in scale):
+def _check_terms(contract: Contract) -> None:
+    for term in contract.terms:
+        if term.source not in get_args(Source):
+            raise BundleError(
+                f"the contract's term {term.name!r} has source {term.source!r}, expected one of {get_args(Source)}"
+            )
+    if not contract.readings:
+        raise BundleError("the contract names no readings: a policy without eyes can't be run")
+    for names in (contract.readings, contract.action):
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise BundleError(f"the contract names these elements twice: {', '.join(repeated)}; names must be unique")
+    feedback = [term for term in contract.terms if term.source == "feedback"]
+    well_placed = [(t.name, len(t.elements)) for t in contract.terms[-1:]] == [(FEEDBACK, len(contract.action))]
+    if len(feedback) > 1 or (feedback and not (contract.feeds_back and well_placed)):
         raise BundleError(
-            f"the contract's action scale is {list(scale)}, expected {len(contract.action)} positive numbers: "
-            "the action sent last is fed back divided by it"
+            f"the contract's feedback terms are {[t.name for t in feedback]}; there may be one, {FEEDBACK!r}, the last "
+            f"of the input, with the {len(contract.action)} elements of the action"
         )
+
+
+def _check_action(contract: Contract) -> None:
+    n = len(contract.action)
+    columns = ("action_scale", "action_offset", "action_low", "action_high", "rate_limit")
+    for name in columns:
+        values = getattr(contract, name)
+        positive = name in ("action_scale", "rate_limit")
+        if len(values) != n or not all(math.isfinite(v) and (v > 0 or not positive) for v in values):
+            kind = "positive" if positive else "finite"
+            raise BundleError(f"the contract's {name} is {list(values)}, expected {n} {kind} numbers, one an element")
+    if not all(low < high for low, high in zip(contract.action_low, contract.action_high, strict=True)):
+        raise BundleError(
+            f"the contract's action_low {list(contract.action_low)} is not below its action_high "
+            f"{list(contract.action_high)} in every element"
+        )
+
+
+def _check_times(contract: Contract) -> None:
     if not (math.isfinite(contract.control_dt) and contract.control_dt > 0):
         raise BundleError(f"the contract's control_dt is {contract.control_dt} s, expected a positive time")
+    for name, (low, high) in contract.delays.items():
+        if not 0 <= low <= high < math.inf:
+            raise BundleError(f"the contract's {name} delay is [{low}, {high}] ms, expected 0 <= low <= high")
+    if not 0 < contract.tolerance < math.inf:
+        raise BundleError(f"the contract's tolerance is {contract.tolerance}, expected a positive number")
 
 
-def _names(elements: Any) -> tuple[str, ...]:
-    return tuple(str(element["name"]) for element in elements)
+def _elements(entries: Any) -> tuple[Element, ...]:
+    return tuple(Element(*(str(entry[key]) for key in ("name", "unit", "kind", "frame"))) for entry in entries)
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _pair(values: Any) -> tuple[float, float]:
+    low, high = values
+    return float(low), float(high)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sim2real.deploy.bundle import PARITY_FILE, Array, Bundle, load_bundle, verified
+from sim2real.deploy.bundle import Array, Bundle, load_bundle
 from sim2real.deploy.contract import BundleError
 
 
@@ -26,11 +25,13 @@ class BundleRunner:
 
     def __init__(self, bundle: Bundle | str | Path) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-        self._scale = np.asarray(self.bundle.contract.action_scale, np.float32)
+        contract = self.bundle.contract
+        self._scale = np.asarray(contract.action_scale, np.float32)
+        self._offset = np.asarray(contract.action_offset, np.float32)
         self.reset()
 
     def reset(self) -> None:
-        """Forget the episode: memory and previous action are zero."""
+        """Forget the episode: memory and previous action (in [-1, 1]) are zero."""
         self.state = self.bundle.zero_state()
         self.previous_action: Array = np.zeros(len(self._scale), np.float32)
 
@@ -38,63 +39,26 @@ class BundleRunner:
         """Action [A] for one control step, in the units of the contract.
 
         Args:
-            readings: every observation and goal element, raw, either by name or as a vector [D+G] in the contract's
-                order.
+            readings: every element of `Contract.readings`, raw, either by name or as a vector [R] in that order.
 
         Raises:
             ObservationError: elements are missing, unknown or not finite. The memory is as before the call, so the
                 caller may hold its last command and try again with the next readings.
         """
         vector = checked_readings(readings, self.bundle.contract.readings)
-        obs = np.concatenate([vector, self.previous_action])
+        obs = np.concatenate([vector, self.previous_action]) if self.bundle.contract.feeds_back else vector
         action, state = self.bundle.infer(obs, self.state)
-        if not np.isfinite(action).all():
-            raise BundleError(f"the policy answered {action.tolist()}, which is not finite; stop the robot")
+        # The memory too: once it is not finite, it stays so and every later action is lost.
+        if not all(np.isfinite(part).all() for part in (action, *state)):
+            raise BundleError(f"the policy answered {action.tolist()}, or its memory is not finite; stop the robot")
         self.state = state
-        self.previous_action = np.clip(action / self._scale, -1.0, 1.0)
+        self.previous_action = np.clip((action - self._offset) / self._scale, -1.0, 1.0)
         return action
 
-    def self_test(self) -> float:
-        """Replay the golden rollout of the bundle; return the largest difference (actions in units of their scale).
-
-        Resets the runner. Raises ``BundleError`` if the difference exceeds the contract's tolerance: this machine
-        computes something else than the one that exported the policy.
-        """
-        path, contract = self.bundle.path, self.bundle.contract
-        verified(path, PARITY_FILE, contract.document)
-        with np.load(path / PARITY_FILE, allow_pickle=False) as golden:
-            worst = replay_error(self, {name: golden[name] for name in golden.files})
-        self.reset()
-        if not worst <= contract.tolerance:
-            raise BundleError(
-                f"self-test of {path}: the largest difference from the exported policy is {worst:.2e}, "
-                f"allowed are {contract.tolerance:.0e}; do not run this policy on this machine"
-            )
-        return worst
-
-
-def replay_error(runner: BundleRunner, golden: Mapping[str, NDArray[Any]]) -> float:
-    """Feed S recorded readings to ``runner``; largest absolute difference of actions (in [-1, 1]) and memory.
-
-    Args:
-        runner: keeps its own memory and previous action, as on the robot.
-        golden: ``readings [S, D+G]``, ``step [S]`` (within its episode; 0 starts one), ``actions [S, A]`` in physical
-            units, and for each memory tensor its value after the step, ``h [S, L, 1, H]``.
-    """
-    scale = np.asarray(runner.bundle.contract.action_scale)
-    worst = 0.0
-    for t, readings in enumerate(golden["readings"]):
-        if golden["step"][t] == 0:
-            runner.reset()
-        action = runner.step(readings)
-        errors = [np.abs((action - golden["actions"][t]) / scale).max()]
-        errors += [
-            np.abs(s - golden[name][t]).max()
-            for name, s in zip(runner.bundle.contract.state, runner.state, strict=True)
-        ]
-        # np.maximum, unlike max, lets a NaN through.
-        worst = float(np.maximum.reduce([worst, *errors]))
-    return worst
+    def sent(self, command: ArrayLike) -> None:
+        """Say what the robot was really sent, physical [A], where that was not the action: it is the memory's input."""
+        normalised = (np.asarray(command, np.float64) - self._offset) / self._scale
+        self.previous_action = np.clip(normalised, -1.0, 1.0).astype(np.float32)
 
 
 def checked_readings(readings: Mapping[str, float] | ArrayLike, names: Sequence[str]) -> Array:

@@ -33,14 +33,14 @@ def test_a_bundle_runs_on_numpy_and_onnxruntime(lstm_bundle: Path) -> None:
     code = """
 from sim2real.deploy import BundleRunner
 runner = BundleRunner(sys.argv[1])
-assert runner.self_test() <= 1e-5
+assert runner.bundle.self_test() <= 1e-5
 print(runner.step([0.0] * 8).shape)
 print(sorted(name for name in Blocker.names if name in sys.modules))
 print(sorted(n for n in sys.modules if n.startswith("sim2real") and not n.startswith("sim2real.deploy")))
 """
     result = run_blocked(code, str(lstm_bundle))
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == ["(4,)", "[]", "['sim2real', 'sim2real.errors']"]
+    assert result.stdout.splitlines() == ["(4,)", "[]", "['sim2real', 'sim2real.errors', 'sim2real.types']"]
 
 
 def test_a_bundle_is_evaluated_without_torch(lstm_bundle: Path) -> None:

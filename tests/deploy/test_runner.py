@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from pathlib import Path
 
@@ -8,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim2real.deploy import BundleError, BundleRunner, ObservationError
-from sim2real.deploy.runner import checked_readings, replay_error
+from sim2real.deploy import BundleError, BundleRunner, ObservationError, load_bundle
+from sim2real.deploy.parity import replay_error
+from sim2real.deploy.runner import checked_readings
 
 READINGS = np.array([1.0, -2.0, 3.0, 0.5, 4.0, -1.0, 0.25, -0.5])
 
@@ -79,27 +82,51 @@ def test_only_finite_vectors_of_the_right_length_pass(values: list[float]) -> No
             checked_readings(values, names)
 
 
-def test_self_test_passes_and_resets(runner: BundleRunner) -> None:
-    assert runner.self_test() <= 1e-5
-    assert not any(part.any() for part in runner.state)
+def test_what_was_sent_is_fed_back_normalised_and_within_bounds(runner: BundleRunner) -> None:
+    runner.sent([0.025, -0.1, 5.0, 0.0])  # scales are 0.05, 0.1, 0.5, 1
+    np.testing.assert_allclose(runner.previous_action, [0.5, -1.0, 1.0, 0.0], rtol=1e-6)
+    assert runner.previous_action.dtype == np.float32
 
 
-def test_replay_sees_a_wrong_action_a_wrong_memory_and_a_missing_reset(lstm_bundle: Path, runner: BundleRunner) -> None:
+def test_a_memory_that_is_not_finite_is_refused(runner: BundleRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    poisoned = tuple(np.full_like(part, math.nan) for part in runner.state)
+    monkeypatch.setattr(type(runner.bundle), "infer", lambda self, obs, state: (np.zeros(4, np.float32), poisoned))
+    with pytest.raises(BundleError, match="its memory is not finite; stop the robot"):
+        runner.step(READINGS)
+    assert all(np.isfinite(part).all() for part in runner.state)
+
+
+def test_replay_sees_a_wrong_action_a_wrong_memory_and_a_missing_reset(lstm_bundle: Path) -> None:
+    bundle = load_bundle(lstm_bundle)
     with np.load(lstm_bundle / "parity.npz") as file:
         golden = {name: file[name] for name in file.files}
-    assert replay_error(runner, golden) <= 1e-5
+    assert replay_error(bundle, golden) <= 1e-5
     for name, change in (("actions", 0.01), ("h", 0.02), ("readings", 1.0)):
         altered = {**golden, name: golden[name].copy()}
         altered[name][50] += change
-        assert replay_error(runner, altered) > 1e-3, name
+        assert replay_error(bundle, altered) > 1e-3, name
     # An action counts in units of its scale: 0.01 of 0.05 m is a fifth.
-    assert replay_error(runner, {**golden, "actions": golden["actions"] + 0.01}) == pytest.approx(0.2, abs=1e-5)
-    assert replay_error(runner, {**golden, "step": np.arange(100)}) > 1e-3
+    assert replay_error(bundle, {**golden, "actions": golden["actions"] + 0.01}) == pytest.approx(0.2, abs=1e-5)
+    assert replay_error(bundle, {**golden, "step": np.arange(100)}) > 1e-3
     with_nan = {**golden, "h": np.where(np.arange(16) == 3, math.nan, golden["h"])}
-    assert math.isnan(replay_error(runner, with_nan))
+    assert math.isnan(replay_error(bundle, with_nan))
 
 
 def test_self_test_refuses_another_golden_rollout(broken: Path) -> None:
     (broken / "parity.npz").write_bytes(b"something else")
     with pytest.raises(BundleError, match=r"parity.npz is not the file that was exported"):
-        BundleRunner(broken).self_test()
+        BundleRunner(broken)
+
+
+def test_self_test_refuses_what_this_machine_computes_otherwise(broken: Path) -> None:
+    """A golden rollout with a fitting checksum that the model does not repeat; without the test the bundle opens."""
+    with np.load(broken / "parity.npz") as file:
+        golden = {name: file[name] for name in file.files}
+    golden["actions"][99] += 1e-5
+    np.savez_compressed(broken / "parity.npz", allow_pickle=False, **golden)
+    manifest = json.loads((broken / "policy.yaml").read_text())
+    manifest["sha256"]["parity.npz"] = hashlib.sha256((broken / "parity.npz").read_bytes()).hexdigest()
+    (broken / "policy.yaml").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"difference from the exported policy is 2.*e-04, allowed are 1e-05; do not"):
+        load_bundle(broken)
+    load_bundle(broken, self_test=False)

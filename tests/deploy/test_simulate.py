@@ -67,8 +67,8 @@ def test_run_in_env_sends_what_the_policy_does_and_resets_between_episodes(point
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"goal": ("elsewhere",)}, r"whose goal is \['goal_0'\]; Toy has \['elsewhere'\]"),
-        ({"action_scale": (0.1,)}, r"scaled by \[0.3\], those of Toy by \[0.1\]"),
+        ({"goal": ("elsewhere",)}, r"whose desired_goal is \['goal_0'\]; Toy has \['elsewhere'\]"),
+        ({"action_scale": (0.1,)}, r"by \(\(0.3,\), \(0.0,\)\), those of Toy by \(\(0.1,\), "),
     ],
 )
 def test_another_task_is_refused(point_bundle: Bundle, change: dict[str, Any], message: str) -> None:
