@@ -178,6 +178,12 @@ def achieved_goal(task: FetchTask, reading: Array) -> Array:
     return reading[:, OBJECT_POS if task.has_object else GRIP_POS].copy()
 
 
+def achieved_place(task: FetchTask) -> tuple[int, int]:
+    """The elements of `observation` that measure the achieved goal: from, up to."""
+    first = 3 if task.has_object else 0
+    return first, first + 3
+
+
 def distance(achieved: Any, desired: Any) -> Any:
     """Euclidean distance over the last axis (in metres); numpy arrays or torch tensors."""
     return ((achieved - desired) ** 2).sum(-1) ** 0.5

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from sim2real.errors import UserError, unknown
 
@@ -41,6 +41,9 @@ EXTRAS = {
 }
 """Module that is not installed with the core -> the extra that brings it."""
 PRESET = "(default: what the preset says)"
+ForeignEnv = Annotated[str | None, arg(metavar="ID", help_behavior_hint="(models of other libraries)")]
+ForeignTrust = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="(models of other libraries)")]]
+ForeignNormalize = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(models of other libraries)")]
 
 
 def train(
@@ -79,27 +82,42 @@ def train(
 
 
 def evaluate(
-    source: Positional[Annotated[Path, arg(metavar="RUN_OR_BUNDLE")]],
-    dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
+    source: Positional[Annotated[Path, arg(metavar="RUN_OR_BUNDLE_OR_ZIP")]],
+    dynamics: Annotated[
+        tuple[str, ...] | None,
+        arg(metavar="NAME_OR_YAML ...", help_behavior_hint="(default: nominal train unseen, or what there is)"),
+    ] = None,
     episodes: Annotated[int, arg(metavar="N")] = 200,
     seed: Annotated[int, arg(metavar="S")] = 0,
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the table only)")] = None,
+    env: ForeignEnv = None,
+    trust: ForeignTrust = False,
+    vec_normalize: ForeignNormalize = None,
 ) -> int:
     """Measure a policy under sets of dynamics, side by side.
 
     Episode k of a seed is the same one for every policy and, but for the dynamics, under every set. Success counts at
     the last step, with its 95 % interval; the base rate is the share of episodes that are solved before they begin.
 
+    A model of stable-baselines3 or sb3-contrib (SAC, TD3, DDPG, TQC, PPO, RecurrentPPO) is evaluated with
+
+      sim2real evaluate model.zip --trust --env FetchReach-v4
+
     Args:
-        source: Folder of a run (its best policy is taken) or of an exported bundle.
+        source: Folder of a run (its best policy is taken) or of an exported bundle, or a model of stable-baselines3.
         dynamics: Packaged sets (see `sim2real list`) or paths of YAML files with one.
         episodes: Episodes under each set.
         seed: Which episodes.
         json: Also write the rows to this file, with versions, commit and machine.
+        env: For a zip: id of the environment it was trained in, one of gymnasium's or of sim2real's.
+        trust: For a zip: allow it to run code of its author's. Its parts are Python pickles, and loading does that.
+        vec_normalize: For a zip: the statistics of VecNormalize, if it was trained with it; a pickle too.
     """
     from sim2real import commands
+    from sim2real.foreign_source import ForeignOptions
 
-    return commands.evaluate(source, dynamics, episodes=episodes, seed=seed, json_file=json)
+    foreign = ForeignOptions(env, trust, vec_normalize)
+    return commands.evaluate(source, dynamics, episodes=episodes, seed=seed, json_file=json, foreign=foreign)
 
 
 def export(

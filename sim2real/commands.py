@@ -20,8 +20,11 @@ from sim2real.types import GoalVectorEnv, Policy
 
 if TYPE_CHECKING:
     from sim2real.evaluate import Evaluation
+    from sim2real.foreign_source import ForeignOptions
     from sim2real.trainer import Evaluate
 
+DYNAMICS = ("nominal", "train", "unseen")
+"""What a policy is evaluated under if nothing else is said; tasks of other libraries have only the first."""
 MAX_ENVS = 16
 """Environments that an evaluation steps together; its result does not depend on it."""
 
@@ -76,10 +79,19 @@ def choose_device(device: Literal["cpu", "cuda", "auto"]) -> Literal["cpu", "cud
     return "cuda"
 
 
-def evaluate(source: Path, dynamics: Sequence[str], *, episodes: int, seed: int, json_file: Path | None = None) -> int:
-    """Score the policy of a run or a bundle under each set of dynamics; print a table, and write rows if asked."""
+def evaluate(
+    source: Path,
+    dynamics: Sequence[str] | None,
+    *,
+    episodes: int,
+    seed: int,
+    json_file: Path | None = None,
+    foreign: ForeignOptions | None = None,
+) -> int:
+    """Score the policy of a run, a bundle or a model of another library under each set of dynamics (None: all that the
+    task has); print a table, and write rows if asked."""
     _check_writable(json_file)
-    evaluations = _score(source, dynamics, episodes, seed)
+    evaluations = _score(source, dynamics, episodes, seed, foreign)
     if json_file is not None:
         rows = [row for name, evaluation in evaluations.items() for row in evaluation.rows(name)]
         _write_rows(json_file, rows, source=str(source), seed=seed, episodes=episodes)
@@ -152,37 +164,45 @@ def list_all() -> int:
     return 0
 
 
-def open_policy(source: Path) -> tuple[Policy, str]:
-    """The policy in a run directory (the best one) or a bundle, and the name of its task."""
+def open_policy(source: Path, foreign: ForeignOptions | None = None) -> tuple[Policy, str]:
+    """The policy in a run directory (the best one), a bundle or a model of another library, and the name of its task:
+    one of ours, or an id of gymnasium's."""
+    from sim2real.foreign_source import ForeignOptions, interface, open_foreign
+
+    foreign = foreign or ForeignOptions()
+    if source.is_file():
+        policy, task, _ = open_foreign(source, foreign)
+        return policy, task
     if not source.is_dir():
         raise UserError(f"there is no folder {str(source)!r}; give a run directory or an exported bundle")
+    foreign.refuse(source)
     if (source / "config.yaml").exists():
         from sim2real.runs import load_policy
 
         module, meta = load_policy(source)
-        policy: Any = module
-        return policy, meta["task"]["name"]
+        trained: Any = module
+        return trained, meta["task"]["name"]
     from sim2real.deploy import BundlePolicy, check_task, load_bundle
-    from sim2real.envs.fetch import TASKS, task_spec
 
     bundle = load_bundle(source)
-    task = _task_of(bundle.contract.task)
-    check_task(bundle.contract, task_spec(TASKS[task], ()))
-    return BundlePolicy(bundle), task
+    check_task(bundle.contract, interface(bundle.contract.task).task)
+    return BundlePolicy(bundle), bundle.contract.task
 
 
-def _score(source: Path, dynamics: Sequence[str], episodes: int, seed: int) -> dict[str, Evaluation]:
+def _score(
+    source: Path, dynamics: Sequence[str] | None, episodes: int, seed: int, foreign: ForeignOptions | None = None
+) -> dict[str, Evaluation]:
     """Evaluate the policy in ``source`` under each set of dynamics and print the table."""
-    from sim2real.envs import load_dynamics
+    from sim2real.envs import TASKS, load_dynamics
     from sim2real.evaluate import evaluate as score
     from sim2real.evaluate import format_table
 
     _check_episodes(episodes, seed)
-    for name in dynamics:
+    for name in dynamics or ():
         load_dynamics(name)  # a wrong name should be known before the first set is evaluated
-    policy, task = open_policy(source)
+    policy, task = open_policy(source, foreign)
     evaluations = {}
-    for name in dynamics:
+    for name in dynamics or (DYNAMICS if task in TASKS else DYNAMICS[:1]):
         print(f"evaluating under {name} dynamics: {episodes} episodes", file=sys.stderr)
         env = _make_env(task, name, episodes)
         evaluations[name] = score(policy, env, episodes=episodes, seed=seed)
@@ -228,8 +248,12 @@ def _evaluation(config: ExperimentConfig) -> Evaluate:
 
 
 def _make_env(task: str, dynamics: str, episodes: int, threads: int | None = None) -> GoalVectorEnv:
-    from sim2real.envs import make_vec
+    """Environments of a task of ours, or of an id of gymnasium's."""
+    from sim2real.envs import TASKS, make_vec
+    from sim2real.foreign_source import make_foreign_env
 
+    if task not in TASKS:
+        return make_foreign_env(task, dynamics, min(episodes, MAX_ENVS))
     return make_vec(task, min(episodes, MAX_ENVS), dynamics, threads=threads or os.cpu_count() or 1)
 
 

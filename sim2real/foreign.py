@@ -109,8 +109,8 @@ def load_model(path: Path, *, trust: bool, vec_normalize: Path | None = None) ->
     algorithm = _algorithm(path, archive)
     if not trust:
         raise ForeignError(
-            f"{path} is a {algorithm} model of stable-baselines3. Parts of such a file are Python pickles, and loading one "
-            "runs any code that its author put in. If you trust where it came from, add --trust"
+            f"{path} is a {algorithm} model of stable-baselines3. Parts of such a file are Python pickles, and loading "
+            "one runs any code that its author put in. If you trust where it came from, add --trust"
         )
     model = _load(path, algorithm, archive)
     _check_spaces(path, model)

@@ -123,8 +123,8 @@ def foreign_policy(source: ForeignModel, interface: Interface) -> ForeignPolicy:
     if not worst <= TOLERANCE:  # also refuses NaN
         kind = type(source.model.policy).__name__
         raise ForeignError(
-            f"{source.path}: its {kind} acts otherwise than a {source.algorithm} policy should, by {worst:.1e} (allowed "
-            f"are {TOLERANCE:.0e}, actions in [-1, 1]); policies that compute actions in their own way are not supported"
+            f"{source.path}: its {kind} acts otherwise than {source.algorithm} policies do, by {worst:.1e} (actions in "
+            f"[-1, 1], allowed are {TOLERANCE:.0e}); policies that compute actions in their own way are not supported"
         )
     return policy
 
@@ -136,7 +136,7 @@ def prediction_error(policy: ForeignPolicy, source: ForeignModel, interface: Int
     Half of the environments begin a new episode in the middle, so a memory that is not reset shows.
     """
     rng, n = np.random.default_rng(0), 4
-    scale, offset = np.array(policy.spec.action_scale), np.array(policy.spec.action_offset)
+    low, high = interface.action_space.low.reshape(-1), interface.action_space.high.reshape(-1)
     wide = {term.name: rng.normal(size=len(term.elements)) for term in policy.terms}
     for key, statistics in source.statistics().items():
         place = policy.places[key]
@@ -152,7 +152,7 @@ def prediction_error(policy: ForeignPolicy, source: ForeignModel, interface: Int
         }
         expected, theirs = source.predict(entries, theirs, begins)
         action, state = policy.act(obs, tuple(part * kept.float() for part in state), deterministic=True)
-        difference = action - (expected.reshape(n, -1) - offset) / scale
+        difference = action - (2 * (expected.reshape(n, -1) - low.astype(np.float64)) / (high - low) - 1)
         worst = float(np.maximum(worst, np.abs(difference).max()))  # np.maximum, unlike max, lets a NaN through
     return worst
 

@@ -1,4 +1,4 @@
-"""Untrained models of stable-baselines3 and sb3-contrib on small environments, shared by the tests of foreign models."""
+"""Untrained models of stable-baselines3 and sb3-contrib on small environments, for the tests of foreign models."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ DICT = spaces.Dict(
         "desired_goal": spaces.Box(-math.inf, math.inf, (2,), np.float64),
     }
 )
-ACTION = spaces.Box(np.array([-1.0, -2.0, 0.5], np.float32), np.array([1.0, 4.0, 0.75], np.float32))
+ACTION = spaces.Box(np.array([-1.0, -2.0, -0.5], np.float32), np.array([1.0, 4.0, 0.75], np.float32))
 
 
 class Still(gymnasium.Env[Any, Any]):
     """Does nothing for ``length`` steps; every observation is a sample of the space. Success is the sign of a draw."""
 
-    metadata: dict[str, Any] = {"render_fps": 20}  # noqa: RUF012 - gymnasium's own
+    metadata: dict[str, Any] = {"render_modes": [], "render_fps": 20}  # noqa: RUF012 - gymnasium's own
 
-    def __init__(self, observation: spaces.Space[Any] = BOX, action: spaces.Space[Any] = ACTION, length: int = 6) -> None:
+    def __init__(
+        self, observation: spaces.Space[Any] = BOX, action: spaces.Space[Any] = ACTION, length: int = 6
+    ) -> None:
         self.observation_space, self.action_space, self.length = observation, action, length
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -48,8 +50,9 @@ class Still(gymnasium.Env[Any, Any]):
         return self.observation_space.sample(), float(self.steps), ended, False, {"is_success": ended}
 
 
-gymnasium.register("Still-v0", Still, max_episode_steps=9)
-gymnasium.register("StillGoal-v0", Still, max_episode_steps=9, kwargs={"observation": DICT})
+HERE = "tests.foreign_models:Still"
+gymnasium.register("Still-v0", HERE, max_episode_steps=9)
+gymnasium.register("StillGoal-v0", HERE, max_episode_steps=9, kwargs={"observation": DICT})
 
 
 def make_model(algorithm: str, env_id: str = "Still-v0", **options: Any) -> Any:
@@ -75,7 +78,7 @@ def _fill(env: Any) -> None:
     rng = np.random.default_rng(8)
     moments = env.obs_rms if isinstance(env.obs_rms, dict) else {"observation": env.obs_rms}
     for rms in moments.values():
-        rms.mean, rms.var = rng.normal(0, 3, rms.mean.shape), rng.uniform(1e-4, 2, rms.var.shape)
+        rms.mean, rms.var = rng.normal(0, 0.5, rms.mean.shape), rng.uniform(0.1, 2, rms.var.shape)
 
 
 def saved(model: Any, folder: Path) -> tuple[Path, Path | None]:

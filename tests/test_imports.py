@@ -40,7 +40,7 @@ ALLOWED = {
     "sim2real.agents": {*HELPERS, "sim2real.agents", "sim2real.collect", "sim2real.replay", "sim2real.seeding"},
     "sim2real.deploy": {*HELPERS, "sim2real.deploy"},
 }
-COMPOSITION = {"sim2real.cli", "sim2real.commands", "sim2real.doctor"}
+COMPOSITION = {"sim2real.cli", "sim2real.commands", "sim2real.doctor", "sim2real.foreign_source"}
 # Rebuilds a saved policy by the name of its algorithm.
 KNOWS_AGENTS = {"sim2real.runs"}
 # Third-party modules of what has to run on a robot.
