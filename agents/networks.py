@@ -13,6 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from sim2real.operations import Operation, linear, mlp, operation
+
 MemoryKind = Literal["lstm", "gru", "history", "none"]
 MemoryState = tuple[Tensor, ...]
 
@@ -39,6 +41,11 @@ class Normalizer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., D] -> [..., D] in [-clip, clip]."""
         return ((x - self.mean) / self.std).clamp(-self.clip, self.clip)
+
+    def operations(self, prefix: str, source: str, result: str) -> list[Operation]:
+        """This module for the NumPy backend; its tensors start with ``prefix``."""
+        tensors = {key: f"{prefix}.{key}" for key in ("mean", "std")}
+        return [operation("normalise", [source], [result], **tensors, clip=self.clip)]
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
@@ -82,6 +89,17 @@ class RecurrentMemory(nn.Module):
         y, new = self.rnn(torch.relu(self.embed(x))[:, None], hidden)
         return y[:, 0], new if self.kind == "lstm" else (new,)
 
+    def operations(self, prefix: str, source: str, result: str) -> list[Operation]:
+        """`step` for the NumPy backend; its tensors start with ``prefix``."""
+        names = ["h", "c"][: len(self.initial_state(1))]
+        weights = {key: f"{prefix}.rnn.{key}_l0" for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+        inputs, outputs = [f"{name}_in" for name in names], [f"{name}_out" for name in names]
+        return [
+            linear(self.embed, f"{prefix}.embed", source, "embedded"),
+            operation("relu", ["embedded"], ["features"]),
+            operation(self.kind, ["features", *inputs], [result, *outputs], **weights),
+        ]
+
 
 class HistoryMemory(nn.Module):
     """The ``length`` latest inputs (s_t, a_{t-1}) side by side, zeros before the start: Peng's "FF + Hist"."""
@@ -106,6 +124,9 @@ class HistoryMemory(nn.Module):
         y = torch.cat([state[0][0, :, self.inputs :], x], 1)
         return y, (y[None],)
 
+    def operations(self, prefix: str, source: str, result: str) -> list[Operation]:
+        return [operation("history", [source, "h_in"], [result, "h_out"])]
+
 
 class NoMemory(nn.Module):
     """Feed-forward: an empty output."""
@@ -120,6 +141,9 @@ class NoMemory(nn.Module):
 
     def step(self, x: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
         return x[:, :0], ()
+
+    def operations(self, prefix: str, source: str, result: str) -> list[Operation]:
+        return []
 
 
 Memory = RecurrentMemory | HistoryMemory | NoMemory
@@ -153,3 +177,12 @@ class Head(nn.Module):
     def forward(self, context: Tensor, query: Tensor) -> Tensor:
         """Context [..., C] and queries [..., n, Q] -> [..., n, outputs]."""
         return self.tail(self.context(context)[..., None, :] + self.query(query))  # type: ignore[no-any-return]
+
+    def operations(self, prefix: str, context: str, query: str, result: str) -> list[Operation]:
+        """`forward` with one query for the NumPy backend; its tensors start with ``prefix``."""
+        return [
+            linear(self.context, f"{prefix}.context", context, "from_context"),
+            linear(self.query, f"{prefix}.query", query, "from_query"),
+            operation("add", ["from_context", "from_query"], ["both"]),
+            *mlp(self.tail, f"{prefix}.tail", "both", result),
+        ]

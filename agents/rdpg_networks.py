@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sim2real.agents.networks import Head, MemoryState, Normalizer, make_memory
 from sim2real.agents.rdpg_config import RDPGConfig
+from sim2real.operations import Operation, operation
 from sim2real.types import FloatArray, Obs, TaskSpec, Term
 
 
@@ -82,6 +83,20 @@ class RDPGPolicy(nn.Module):
         obs, goal = self.normalize_obs(observation), self.normalize_goal(desired_goal)
         z, state = self.actor.memory.step(torch.cat([obs, previous_action], -1), state)
         return self.actor(z, obs, goal[:, None]).squeeze(1), state
+
+    def network(self) -> list[Operation]:
+        """`step` as a list of operations, for the NumPy backend."""
+        memory = self.actor.memory
+        remembered = ["z"] if memory.output_size else []
+        return [
+            *self.normalize_obs.operations("normalize_obs", "observation", "obs"),
+            *self.normalize_goal.operations("normalize_goal", "desired_goal", "goal"),
+            operation("concat", ["obs", "previous_action"], ["seen"]),
+            *memory.operations("actor.memory", "seen", "z"),
+            operation("concat", [*remembered, "obs"], ["context"]),
+            *self.actor.head.operations("actor.head", "context", "goal", "squashed"),
+            operation("tanh", ["squashed"], ["action"]),
+        ]
 
     @torch.no_grad()
     def act(self, obs: Obs, state: MemoryState, *, deterministic: bool) -> tuple[FloatArray, MemoryState]:

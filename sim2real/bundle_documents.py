@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -81,9 +82,12 @@ def _action(task: TaskSpec) -> dict[str, Any]:
     }
 
 
-def manifest(contract: Mapping[str, Any], checksums: Mapping[str, str]) -> dict[str, Any]:
-    """Content of ``policy.yaml``: LEAPP's keys, the contract, and the sha256 of every other file of the bundle."""
-    return {**leapp_layout(contract, checksums["policy.onnx"]), "contract": contract, "sha256": checksums}
+def manifest(contract: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Content of ``policy.yaml``: LEAPP's keys, the contract, and the sha256 of ``files``, which are all the others."""
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    # LEAPP wants an MD5 too; it protects nothing.
+    md5 = hashlib.md5(files["policy.onnx"], usedforsecurity=False).hexdigest()
+    return {**leapp_layout(contract, md5, checksums["policy.onnx"]), "contract": contract, "sha256": checksums}
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
@@ -104,109 +108,60 @@ def _lines(value: Any, indent: int) -> str:
     inner = " " * (indent + 2)
     if isinstance(value, dict):
         entries = [f"{json.dumps(key, ensure_ascii=False)}: {_lines(v, indent + 2)}" for key, v in value.items()]
+    elif not any(isinstance(v, dict | list) for v in value):
+        return _filled([json.dumps(v, ensure_ascii=False, allow_nan=False) for v in value], indent)
     else:
         entries = [_lines(v, indent + 2) for v in value]
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     return f"{opening}\n" + ",\n".join(inner + entry for entry in entries) + f"\n{' ' * indent}{closing}"
 
 
-def leapp_layout(contract: Mapping[str, Any], checksum: str) -> dict[str, Any]:
-    """The interface in the shape of LEAPP's YAML: models with named inputs and outputs, and the feedback edges."""
+def _filled(items: Sequence[str], indent: int) -> str:
+    """A long list of numbers or texts: as many on a line as fit."""
+    lines, inner = [""], " " * (indent + 2)
+    for item in items:
+        if lines[-1] and len(inner) + len(lines[-1]) + len(item) > 118:
+            lines.append("")
+        lines[-1] += f"{item}, "
+    body = "\n".join(inner + line.rstrip() for line in lines)
+    return f"[\n{body.rstrip(',')}\n{' ' * indent}]"
+
+
+def leapp_layout(contract: Mapping[str, Any], md5: str, sha256: str) -> dict[str, Any]:
+    """The interface as LEAPP 0.7 writes it (configuration 1.3): named inputs and outputs, and the memory's feedback.
+
+    Memory without initial values starts at zero there too. What LEAPP can't say is in the contract alone: the last
+    elements of ``obs`` are the action before, divided by its scale.
+    """
     elements = [element for term in contract["obs"] for element in term["elements"]]
-    state = contract["state"].values()
-    obs = {**_tensor("obs", [1, len(elements)]), **_semantics(elements)}
-    actions = {
-        **_tensor("actions", [1, len(contract["action"]["scale"])]),
-        **_semantics(contract["action"]["elements"]),
-    }
-    parameters = {"model_path": "policy.onnx", "sha256sum": checksum, "backend": "onnx", "opset_version": OPSET}
-    policy = {
-        "inputs": [obs, *(_tensor(s["input"], s["shape"]) for s in state)],
-        "outputs": [actions, *(_tensor(s["output"], s["shape"]) for s in state)],
-        "parameters": parameters,
+    states, action = contract["state"].values(), contract["action"]["elements"]
+    inputs = [_tensor("obs", [1, len(elements)], elements), *(_tensor(s["input"], s["shape"]) for s in states)]
+    outputs = [_tensor("actions", [1, len(action)], action), *(_tensor(s["output"], s["shape"]) for s in states)]
+    parameters = {
+        "model_path": "policy.onnx",
+        "md5sum": md5,
+        "sha256sum": sha256,
+        "backend": "onnx",
+        "opset_version": OPSET,
     }
     pipeline = {
-        "inputs": ["policy/obs"],
-        "outputs": ["policy/actions"],
-        "feedback_flow": {f"policy/{s['output']}": [f"policy/{s['input']}"] for s in state},
-        "initial_values": "zeros",
+        "data_flow": {},
+        "feedback_flow": {f"policy/{s['output']}": [f"policy/{s['input']}"] for s in states},
+        "inputs": {"policy": ["obs"]},
+        "outputs": {"policy": ["actions"]},
+        "configs": {"frequency": 1 / contract["control_dt"]},
     }
     return {
-        "models": {"policy": policy},
+        "models": {"policy": {"inputs": inputs, "outputs": outputs, "parameters": parameters}},
         "pipeline": pipeline,
-        "system information": contract["trained"].get("versions", {}),
+        "system information": {"leapp config version": "1.3", **contract["trained"].get("versions", {})},
     }
 
 
-def _tensor(name: str, shape: Sequence[int]) -> dict[str, Any]:
-    return {"name": name, "dtype": "float32", "shape": list(shape), "type": "tensor"}
-
-
-def _semantics(elements: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    keys = {"element_names": "name", "units": "unit", "kind": "kind", "frames": "frame"}
-    return {key: [element[field] for element in elements] for key, field in keys.items()}
-
-
-def model_card(contract: Mapping[str, Any], scores: Mapping[str, float]) -> str:
-    """Markdown with the front matter that model hubs read; ``scores`` are those of the last evaluation in training."""
-    trained = contract["trained"]
-    readings = [element for term in contract["obs"] if term["source"] != "feedback" for element in term["elements"]]
-    memory = ", ".join(f"`{name}` {state['shape']}" for name, state in contract["state"].items()) or "none"
-    action = contract["action"]
-    limits = [[f"{low:g} to {high:g}"] for low, high in zip(action["low"], action["high"], strict=True)]
-    actions = [_row(element) + limit for element, limit in zip(action["elements"], limits, strict=True)]
-    figures = [[name, f"{value:.3f}"] for name, value in scores.items()] or [["(not evaluated while training)", ""]]
-    origin = [[key, _flat(trained[key])] for key in ("algorithm", "env", "samples", "seed", "commit") if key in trained]
-    versions = [[name, version] for name, version in trained.get("versions", {}).items()]
-    return f"""---
-library_name: sim2real
-pipeline_tag: robotics
-tags: [{contract["task"]}, {trained.get("algorithm", "policy")}, sim-to-real, onnx]
----
-
-# {contract["task"]} policy
-
-Raw readings in, physical actions out, every {contract["control_dt"] * 1000:g} ms. Normaliser, memory and action scale
-are inside `policy.onnx`. Run it with `sim2real run DIR --env ID`, or from Python with numpy and onnxruntime alone:
-
-```python
-from sim2real.deploy import BundleRunner
-
-runner = BundleRunner("DIR")  # checks the files and replays parity.npz on this machine
-runner.reset()  # at the start of every episode and after every interruption
-action = runner.step(readings)  # a dict by the names below, or a vector in their order
-```
-
-## Readings
-{_table(["element", "unit", "kind", "frame"], [_row(element) for element in readings])}
-
-## Actions
-{_table(["element", "unit", "kind", "frame", "limits"], actions)}
-
-Memory: {memory}; zeros at the start.
-
-## Figures while training
-On the dynamics it was trained with, deterministic, success judged at the last step.
-
-{_table(["metric", "value"], figures)}
-
-## Origin
-{_table(["", ""], origin + versions)}
-
-## Limits
-Trained in simulation. This is not a safety function: keep the robot's own limits and emergency stop in force, check the
-readings for plausibility, and call `reset()` after any gap in the control loop.
-"""
-
-
-def _row(element: Mapping[str, str]) -> list[str]:
-    return [f"`{element['name']}`", element["unit"], element["kind"], element["frame"]]
-
-
-def _flat(value: Any) -> str:
-    return ", ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+def _tensor(name: str, shape: Sequence[int], elements: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
+    tensor = {"name": name, "dtype": "float32", "shape": list(shape), "type": "tensor"}
+    if elements:
+        tensor["element_names"] = [[element["name"] for element in elements]]
+        keys = {"element_kinds": "kind", "element_units": "unit", "element_frames": "frame"}
+        tensor |= {key: [element[field] for element in elements] for key, field in keys.items()}
+    return tensor

@@ -123,19 +123,24 @@ def evaluate(
 def export(
     run_dir: Positional[Annotated[Path, arg(metavar="RUN")]],
     out: Annotated[Path, arg(metavar="DIR")],
+    dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
+    episodes: Annotated[int, arg(metavar="N")] = 200,
 ) -> int:
     """Write a run's best policy as a bundle that runs without torch.
 
     A bundle is one ONNX file with the normaliser and the action scale inside, its contract (names, units, order,
-    rates), and the proof that it acts as the policy it came from.
+    limits, delays), the proof that it acts as the policy it came from, a model card with what it achieves, measured
+    with the bundle itself, and a runner that needs numpy alone.
 
     Args:
         run_dir: Folder of the run.
         out: Folder of the bundle; a bundle that is already there is replaced.
+        dynamics: What the bundle is evaluated under, as in `sim2real evaluate`.
+        episodes: Episodes under each set; 0 skips the evaluation, and the model card says so.
     """
     from sim2real import commands
 
-    return commands.export(run_dir, out)
+    return commands.export(run_dir, out, dynamics, episodes=episodes)
 
 
 def run(

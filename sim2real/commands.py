@@ -5,6 +5,7 @@ Imports stay inside the functions: `list`, `run` and the evaluation of a bundle 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shlex
@@ -19,6 +20,7 @@ from sim2real.overlays import parse_override, presets, read_overlay
 from sim2real.types import GoalVectorEnv, Policy
 
 if TYPE_CHECKING:
+    from sim2real.bundle_evaluation import Setting
     from sim2real.evaluate import Evaluation
     from sim2real.foreign_source import ForeignOptions
     from sim2real.trainer import Evaluate
@@ -121,18 +123,39 @@ def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes:
     return 0
 
 
-def export(run_dir: Path, out: Path) -> int:
-    """Write a run's best policy as a bundle, proved on episodes of the dynamics it was trained on."""
+def export(run_dir: Path, out: Path, dynamics: Sequence[str], *, episodes: int) -> int:
+    """Write a run's best policy as a bundle, proved on episodes of the dynamics it was trained on, and evaluate it."""
     from sim2real.envs import load_dynamics
     from sim2real.export import export as write
     from sim2real.runs import read_config
 
+    if episodes < 0:
+        raise UserError(f"--episodes has to be at least 0 (0: export without an evaluation), got {episodes}")
     trained = read_config(run_dir).env
     env = _make_env(trained.task, trained.dynamics, episodes=2)
-    dynamics = load_dynamics(trained.dynamics)
-    folder = write(run_dir, out, env=env, dynamics=dynamics.to_dict(), delays=dynamics.delays())
+    drawn = load_dynamics(trained.dynamics)
+    folder = write(
+        run_dir,
+        out,
+        env=env,
+        dynamics=drawn.to_dict(),
+        delays=drawn.delays(),
+        settings=_settings(trained.task, dynamics, episodes),
+        episodes=episodes,
+    )
     print(f"exported to {folder}; try it: sim2real run {folder} --env {_id_of(trained.task)}")
     return 0
+
+
+def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
+    """Sets of dynamics by name, for the evaluation of a bundle."""
+    from sim2real.bundle_evaluation import Setting
+    from sim2real.envs import load_dynamics
+
+    return {
+        name: Setting(functools.partial(_make_env, task, name, episodes), load_dynamics(name).to_dict())
+        for name in dynamics
+    }
 
 
 def run(bundle: Path, env_id: str, dynamics: str, *, episodes: int, seed: int) -> int:

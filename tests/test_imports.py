@@ -37,7 +37,15 @@ ALLOWED = {
     "sim2real.estimates": HELPERS,
     "sim2real.evaluate": {*HELPERS, "sim2real.collect", "sim2real.estimates"},
     "sim2real.envs": {*HELPERS, "sim2real.envs", "sim2real.configs"},
-    "sim2real.agents": {*HELPERS, "sim2real.agents", "sim2real.collect", "sim2real.replay", "sim2real.seeding"},
+    "sim2real.operations": set(),
+    "sim2real.agents": {
+        *HELPERS,
+        "sim2real.agents",
+        "sim2real.collect",
+        "sim2real.operations",
+        "sim2real.replay",
+        "sim2real.seeding",
+    },
     "sim2real.deploy": {*HELPERS, "sim2real.deploy"},
 }
 COMPOSITION = {"sim2real.cli", "sim2real.commands", "sim2real.doctor", "sim2real.foreign_source"}

@@ -6,21 +6,36 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.deploy.contract import INPUT, BundleError, Contract, parse_contract
+from sim2real.deploy.numpy_backend import NumpyBackend
 from sim2real.deploy.onnx_backend import OnnxBackend
 from sim2real.deploy.parity import replay_error
+from sim2real.errors import unknown
 
 MANIFEST_FILE, MODEL_FILE, PARITY_FILE = "policy.yaml", "policy.onnx", "parity.npz"
-FILES = (MODEL_FILE, MANIFEST_FILE, "model.safetensors", "config.json", PARITY_FILE, "README.md")
+WEIGHTS_FILE, CONFIG_FILE, RUNNER_FILE, CARD_FILE = "model.safetensors", "config.json", "runner.pyz", "README.md"
+FILES = (MODEL_FILE, MANIFEST_FILE, WEIGHTS_FILE, CONFIG_FILE, PARITY_FILE, RUNNER_FILE, CARD_FILE)
 """Everything a bundle holds; ``policy.yaml`` has the checksums of all the others."""
 Array = NDArray[np.float32]
 MemoryState = tuple[Array, ...]
+BackendName = Literal["auto", "onnx", "numpy"]
 _WARM_UP = 10
+
+
+class Backend(Protocol):
+    """What computes: the exported graph in onnxruntime, or the list of operations in NumPy."""
+
+    name: str
+    embedded_contract: str | None
+    """The contract in the metadata of the file that the backend reads, as JSON."""
+
+    def infer(self, obs: Array, state: MemoryState) -> tuple[Array, MemoryState]:
+        """See `Bundle.infer`."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,7 @@ class Bundle:
     contract: Contract
     checksums: dict[str, str]
     """File name -> sha256, from the manifest."""
-    backend: OnnxBackend
+    backend: Backend
 
     def zero_state(self) -> MemoryState:
         """The memory at the start of an episode."""
@@ -67,11 +82,12 @@ def is_bundle(directory: str | Path) -> bool:
     return (Path(directory) / MANIFEST_FILE).is_file()
 
 
-def load_bundle(directory: str | Path, *, self_test: bool = True) -> Bundle:
+def load_bundle(directory: str | Path, *, backend: BackendName = "auto", self_test: bool = True) -> Bundle:
     """Open the bundle in ``directory``.
 
     Args:
         directory: what ``sim2real export`` wrote.
+        backend: ``onnx``, ``numpy``, or ``auto``: onnxruntime where it is installed, else NumPy.
         self_test: replay the golden rollout; skip it only where the start has to be quicker than some milliseconds.
 
     Raises:
@@ -81,15 +97,40 @@ def load_bundle(directory: str | Path, *, self_test: bool = True) -> Bundle:
     manifest = read_manifest(path)
     checksums: dict[str, str] = manifest["sha256"]
     contract = parse_contract(manifest["contract"])
-    backend = OnnxBackend(verified(path, MODEL_FILE, checksums), contract, path / MODEL_FILE)
-    _check_embedded(backend.embedded_contract, manifest["contract"], path / MODEL_FILE)
-    bundle = Bundle(path, contract, checksums, backend)
+    engine = _open_backend(path, checksums, contract, _chosen(backend))
+    _check_embedded(engine.embedded_contract, manifest["contract"], path)
+    bundle = Bundle(path, contract, checksums, engine)
     if self_test:
         bundle.self_test()
     # The first runs allocate; the robot should not wait for that in the middle of its first motion.
     for _ in range(_WARM_UP):
         bundle.infer(np.zeros(contract.inputs[INPUT][1], np.float32), bundle.zero_state())
     return bundle
+
+
+def _chosen(backend: BackendName) -> str:
+    if backend not in get_args(BackendName):
+        raise BundleError(unknown("backend", backend, get_args(BackendName)))
+    if backend != "auto":
+        return backend
+    try:
+        import onnxruntime  # noqa: F401 - only whether it is there
+    except ImportError:
+        return "numpy"
+    return "onnx"
+
+
+def _open_backend(path: Path, checksums: dict[str, str], contract: Contract, name: str) -> Backend:
+    if name == "onnx":
+        return OnnxBackend(verified(path, MODEL_FILE, checksums), contract, path / MODEL_FILE)
+    config, weights = (verified(path, file, checksums) for file in (CONFIG_FILE, WEIGHTS_FILE))
+    network = json.loads(config).get("network")
+    if network is None:
+        raise BundleError(
+            f"{path / CONFIG_FILE} describes no network for the numpy backend: this kind of policy runs with "
+            "onnxruntime only: pip install onnxruntime"
+        )
+    return NumpyBackend(network, weights, contract)
 
 
 def verify_files(directory: str | Path) -> dict[str, Any]:
@@ -141,14 +182,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _check_embedded(text: str | None, beside: Any, file: Path) -> None:
-    """Compare the contract inside a model file with the one beside it."""
+def _check_embedded(text: str | None, beside: Any, path: Path) -> None:
+    """Compare the contract inside the model's file with the one beside it."""
     if text is None:
-        raise BundleError(f"{file} holds no contract in its metadata; export the policy again")
+        raise BundleError(f"the model in {path} holds no contract in its metadata; export the policy again")
     inner = json.loads(text)
     if inner != beside:
         differing = sorted(key for key in inner.keys() | beside.keys() if inner.get(key) != beside.get(key))
         raise BundleError(
-            f"{MANIFEST_FILE} contradicts the contract inside {file} in: {', '.join(differing)}; "
+            f"{path / MANIFEST_FILE} contradicts the contract inside the model in: {', '.join(differing)}; "
             "the two belong to one export, so copy or export the bundle again"
         )

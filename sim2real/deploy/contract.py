@@ -93,6 +93,11 @@ class Contract:
         return trained
 
     @property
+    def seen(self) -> Mapping[str, tuple[float, float]]:
+        """Name of a reading -> its least and greatest value in the evaluation's episodes; empty without evaluation."""
+        return {name: _pair(pair) for name, pair in self.document.get("seen", {}).items()}
+
+    @property
     def evaluation(self) -> Mapping[str, Mapping[str, Any]]:
         """Set of dynamics (``nominal``, ``train``, ``unseen``) -> metric -> ``{"value", "low", "high", "n"}``, measured
         with this bundle; empty where the export skipped it."""

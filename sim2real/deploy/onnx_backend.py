@@ -49,7 +49,7 @@ def _open(model: bytes, file: Path) -> ort.InferenceSession:
         import onnxruntime as ort
     except ImportError:
         raise BundleError(
-            "running policy.onnx needs onnxruntime: pip install onnxruntime, or 'sim2real[export]'"
+            "running policy.onnx needs onnxruntime: pip install onnxruntime, or take the numpy backend"
         ) from None
     options = ort.SessionOptions()
     # One thread that sleeps between steps: onnxruntime's default pool spins on every core and starves the control loop.

@@ -12,6 +12,7 @@ import pytest
 
 from sim2real.deploy import BundleError, is_bundle, load_bundle, verify_files
 from sim2real.deploy.contract import parse_contract
+from sim2real.deploy.onnx_backend import OnnxBackend
 
 
 def test_a_good_bundle_opens(lstm_bundle: Path) -> None:
@@ -31,7 +32,9 @@ def test_a_good_bundle_opens(lstm_bundle: Path) -> None:
 
 
 def test_the_session_has_one_thread_that_does_not_spin(lstm_bundle: Path) -> None:
-    options = load_bundle(lstm_bundle).backend.session.get_session_options()
+    backend = load_bundle(lstm_bundle).backend
+    assert isinstance(backend, OnnxBackend)
+    options = backend.session.get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
@@ -75,7 +78,7 @@ def _edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def test_an_edited_contract(broken: Path) -> None:
     _edit(broken, lambda m: m["contract"].update(control_dt=0.05))
-    with pytest.raises(BundleError, match=r"contradicts the contract inside .*policy.onnx in: control_dt"):
+    with pytest.raises(BundleError, match=r"contradicts the contract inside the model in: control_dt"):
         load_bundle(broken)
 
 
