@@ -2,9 +2,9 @@
 
 Nothing here is of sim2real: it is what a user of stable-baselines3 has already. What comes after:
 
-    python examples/sb3_fetch_reach.py --out runs/sb3
-    sim2real evaluate runs/sb3/model.zip --trust --env FetchReach-v4 --vec-normalize runs/sb3/vec_normalize.pkl
-    sim2real export runs/sb3/model.zip --trust --env FetchReach-v4 --vec-normalize runs/sb3/vec_normalize.pkl --out bundle
+    python examples/sb3_fetch_reach.py --out sb3
+    sim2real evaluate sb3/model.zip --trust --env FetchReach-v4 --vec-normalize sb3/vec_normalize.pkl
+    sim2real export sb3/model.zip --trust --env FetchReach-v4 --vec-normalize sb3/vec_normalize.pkl --out bundle
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("runs/sb3"))
+    parser.add_argument("--out", type=Path, default=Path("sb3"))
     args = parser.parse_args()
     env = VecNormalize(DummyVecEnv([lambda: gymnasium.make("FetchReach-v4")]), norm_reward=False)
     model = SAC(

@@ -123,14 +123,30 @@ def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes:
     return 0
 
 
-def export(run_dir: Path, out: Path, dynamics: Sequence[str], *, episodes: int) -> int:
-    """Write a run's best policy as a bundle, proved on episodes of the dynamics it was trained on, and evaluate it."""
+def export(
+    source: Path, out: Path, dynamics: Sequence[str] | None, *, episodes: int, foreign: ForeignOptions | None = None
+) -> int:
+    """Write a run's best policy, or a model of another library, as a bundle and evaluate it."""
+    from sim2real.foreign_source import ForeignOptions
+
+    if episodes < 0:
+        raise UserError(f"--episodes has to be at least 0 (0: export without an evaluation), got {episodes}")
+    foreign = foreign or ForeignOptions()
+    if source.is_file():
+        folder, env_id = _export_foreign(source, out, dynamics, episodes, foreign)
+    else:
+        foreign.refuse(source)
+        folder, env_id = _export_run(source, out, dynamics or DYNAMICS, episodes)
+    print(f"exported to {folder}; try it: sim2real run {folder} --env {env_id}")
+    return 0
+
+
+def _export_run(run_dir: Path, out: Path, dynamics: Sequence[str], episodes: int) -> tuple[Path, str]:
+    """The bundle of a run's best policy, proved on episodes of the dynamics it was trained on, and its environment."""
     from sim2real.envs import load_dynamics
     from sim2real.export import export as write
     from sim2real.runs import read_config
 
-    if episodes < 0:
-        raise UserError(f"--episodes has to be at least 0 (0: export without an evaluation), got {episodes}")
     trained = read_config(run_dir).env
     env = _make_env(trained.task, trained.dynamics, episodes=2)
     drawn = load_dynamics(trained.dynamics)
@@ -143,17 +159,46 @@ def export(run_dir: Path, out: Path, dynamics: Sequence[str], *, episodes: int) 
         settings=_settings(trained.task, dynamics, episodes),
         episodes=episodes,
     )
-    print(f"exported to {folder}; try it: sim2real run {folder} --env {_id_of(trained.task)}")
-    return 0
+    return folder, _id_of(trained.task)
+
+
+def _export_foreign(
+    path: Path, out: Path, dynamics: Sequence[str] | None, episodes: int, foreign: ForeignOptions
+) -> tuple[Path, str]:
+    """The bundle of a model of another library, proved on episodes of its own dynamics, and its environment."""
+    from sim2real.envs import TASKS
+    from sim2real.export import add_evaluation, replace_bundle, write_bundle
+    from sim2real.foreign_source import open_foreign
+
+    policy, task, model = open_foreign(path, foreign)
+    settings = _settings(task, _dynamics_of(task, dynamics), episodes)
+    env = _make_env(task, DYNAMICS[0], episodes=2)
+
+    def fill(folder: Path) -> None:
+        meta = {**model.origin(), "env": {"id": foreign.env}}
+        write_bundle(folder, policy, meta, env=env, trained={"versions": model.versions})
+        if episodes:
+            add_evaluation(folder, settings, episodes=episodes)
+
+    return replace_bundle(out, fill), _id_of(task) if task in TASKS else task
+
+
+def _dynamics_of(task: str, dynamics: Sequence[str] | None) -> Sequence[str]:
+    """What was asked for; else all that the task has."""
+    from sim2real.envs import TASKS
+
+    return dynamics or (DYNAMICS if task in TASKS else DYNAMICS[:1])
 
 
 def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
-    """Sets of dynamics by name, for the evaluation of a bundle."""
+    """Sets of dynamics by name, for the evaluation of a bundle; tasks of other libraries don't say what theirs are."""
     from sim2real.bundle_evaluation import Setting
-    from sim2real.envs import load_dynamics
+    from sim2real.envs import TASKS, load_dynamics
 
     return {
-        name: Setting(functools.partial(_make_env, task, name, episodes), load_dynamics(name).to_dict())
+        name: Setting(
+            functools.partial(_make_env, task, name, episodes), load_dynamics(name).to_dict() if task in TASKS else {}
+        )
         for name in dynamics
     }
 
@@ -216,7 +261,7 @@ def _score(
     source: Path, dynamics: Sequence[str] | None, episodes: int, seed: int, foreign: ForeignOptions | None = None
 ) -> dict[str, Evaluation]:
     """Evaluate the policy in ``source`` under each set of dynamics and print the table."""
-    from sim2real.envs import TASKS, load_dynamics
+    from sim2real.envs import load_dynamics
     from sim2real.evaluate import evaluate as score
     from sim2real.evaluate import format_table
 
@@ -225,7 +270,7 @@ def _score(
         load_dynamics(name)  # a wrong name should be known before the first set is evaluated
     policy, task = open_policy(source, foreign)
     evaluations = {}
-    for name in dynamics or (DYNAMICS if task in TASKS else DYNAMICS[:1]):
+    for name in _dynamics_of(task, dynamics):
         print(f"evaluating under {name} dynamics: {episodes} episodes", file=sys.stderr)
         env = _make_env(task, name, episodes)
         evaluations[name] = score(policy, env, episodes=episodes, seed=seed)

@@ -64,6 +64,18 @@ class ForeignModel:
     """The library's own object; ``model.predict`` is what everything made of it has to equal."""
     normalizer: Any
     """The ``VecNormalize`` that it was trained behind, or None."""
+    seed: int | None
+    versions: Mapping[str, str]
+    """Of the library and what it needs, when the model was saved."""
+
+    def origin(self) -> dict[str, Any]:
+        """Where the policy comes from, for a bundle's documents; JSON data."""
+        return {
+            "algorithm": self.algorithm,
+            "library": MODULES[self.algorithm],
+            "samples": int(self.model.num_timesteps),
+            **({} if self.seed is None else {"seed": self.seed}),
+        }
 
     @property
     def observation_spaces(self) -> dict[str, spaces.Box]:
@@ -120,7 +132,7 @@ def load_model(path: Path, *, trust: bool, vec_normalize: Path | None = None) ->
             f"{path} was trained behind VecNormalize, whose statistics are in another file, and acts at random without "
             "them: add --vec-normalize FILE (what VecNormalize.save wrote)"
         )
-    return ForeignModel(path, algorithm, model, normalizer)
+    return ForeignModel(path, algorithm, model, normalizer, archive.settings.get("seed"), archive.versions)
 
 
 # ---- what can be read without unpickling -------------------------------------------------------------------------
@@ -134,8 +146,8 @@ class _Archive:
     """Its hyper-parameters; what is pickled stands there as a dict with the pickle as text."""
     weights: frozenset[str]
     """Names of the policy's tensors."""
-    version: str
-    """Of the library that saved it."""
+    versions: Mapping[str, str]
+    """What saved it: name -> version."""
 
 
 def _read(path: Path) -> _Archive:
@@ -145,15 +157,21 @@ def _read(path: Path) -> _Archive:
         with zipfile.ZipFile(path) as archive:
             settings = json.loads(archive.read("data"))
             weights = torch.load(io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True)
-            names = archive.namelist()
-            version = "_stable_baselines3_version"
-            saved_by = archive.read(version).decode() if version in names else "unknown"
-        return _Archive(dict(settings), frozenset(weights), saved_by)
+            system = archive.read("system_info.txt").decode() if "system_info.txt" in archive.namelist() else ""
+        return _Archive(dict(settings), frozenset(weights), _versions(system))
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise ForeignError(
             f"{path} is not a model of stable-baselines3 ({type(error).__name__}: {error}); give a zip that model.save "
             "wrote"
         ) from None
+
+
+def _versions(system: str) -> dict[str, str]:
+    """Versions in the lines ``- Stable-Baselines3: 2.9.2`` that the library writes beside a model."""
+    lines = [line.removeprefix("- ").partition(": ") for line in system.splitlines() if line.startswith("- ")]
+    named = {name.lower().replace("-", "_"): value.strip() for name, _, value in lines}
+    kept = {"python": "python", "stable_baselines3": "stable_baselines3", "pytorch": "torch", "gymnasium": "gymnasium"}
+    return {ours: named[theirs] for theirs, ours in kept.items() if theirs in named}
 
 
 def _algorithm(path: Path, archive: _Archive) -> str:
@@ -189,14 +207,14 @@ def _not_needed() -> dict[str, Any]:
 
 def _load(path: Path, algorithm: str, archive: _Archive) -> Any:
     library = getattr(importlib.import_module(MODULES[algorithm]), algorithm)
-    with _told(path, archive.version):
+    with _told(path, archive.versions):
         model = library.load(path, device="cpu", custom_objects=_not_needed())
     model.policy.set_training_mode(False)
     return model
 
 
 @contextlib.contextmanager
-def _told(path: Path, saved_by: str) -> Iterator[None]:
+def _told(path: Path, versions: Mapping[str, str]) -> Iterator[None]:
     """Turn whatever a pickle raises into one message, with what the library warned of before."""
     from stable_baselines3 import __version__
 
@@ -206,13 +224,10 @@ def _told(path: Path, saved_by: str) -> Iterator[None]:
             yield
         except Exception as error:  # unpickling calls arbitrary code, so it raises arbitrary things
             reasons = "; ".join([*(str(w.message).strip() for w in caught), f"{type(error).__name__}: {error}"])
-            own = isinstance(error, ImportError | AttributeError)
-            hint = (
-                "it refers to code of its author's, which has to be importable (PYTHONPATH)" if own else "try that one"
-            )
+            saved_by = ", ".join(f"{name} {version}" for name, version in versions.items()) or "an unknown version"
             raise ForeignError(
-                f"can't load {path}, saved by stable-baselines3 {saved_by}, with {__version__} ({hint}): "
-                f"{' '.join(reasons.split())}"
+                f"can't load {path}: {' '.join(reasons.split())}. It was saved by {saved_by}, this is stable-baselines3 "
+                f"{__version__}; what it refers to of its author's own code has to be importable (PYTHONPATH)"
             ) from error
 
 
@@ -220,7 +235,7 @@ def _load_normalizer(path: Path, model: Any) -> Any:
     from stable_baselines3.common.save_util import load_from_pkl
     from stable_baselines3.common.vec_env import VecNormalize
 
-    with _told(path, "unknown"):
+    with _told(path, {}):
         normalizer = load_from_pkl(path)
     if not isinstance(normalizer, VecNormalize):
         raise ForeignError(f"--vec-normalize {path} holds a {type(normalizer).__name__}; {_NORMALIZER}")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sim2real.foreign import ForeignError, ForeignModel
 from sim2real.foreign_interface import Interface, Place
+from sim2real.operations import Operation, mlp, operation
 from sim2real.types import FloatArray, Obs, Term
 
 TOLERANCE = 1e-6
@@ -42,6 +43,11 @@ class Standardize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return ((x.double() - self.mean) / self.std).clamp(-self.limit, self.limit).float()
 
+    def operations(self, prefix: str, source: str, result: str) -> list[Operation]:
+        """This module for the NumPy backend; its tensors start with ``prefix``."""
+        tensors = {key: f"{prefix}.{key}" for key in ("mean", "std")}
+        return [operation("normalise", [source], [result], **tensors, clip=self.limit)]
+
 
 class ForeignPolicy(nn.Module):
     """The deterministic actor of a model, with its normalisation: raw observation in, action in [-1, 1] out."""
@@ -59,6 +65,7 @@ class ForeignPolicy(nn.Module):
             Standardize(s.mean, s.std, s.limit) if (s := statistics.get(key)) else nn.Identity() for key in self.places
         )
         self.extractor, self.lstm, self.head = _network(source)
+        self.bound = _bound(source)
         self.requires_grad_(False).eval()
 
     def input_terms(self) -> tuple[Term, ...]:
@@ -91,7 +98,7 @@ class ForeignPolicy(nn.Module):
         if self.lstm is not None:
             output, state = self.lstm(features[None], state)
             features = output[0]
-        return self.head(features), tuple(state)
+        return self.bound(self.head(features)), tuple(state)
 
     def _features(self, entries: list[Tensor]) -> Tensor:
         if self.extractor is None:
@@ -101,6 +108,25 @@ class ForeignPolicy(nn.Module):
         }
         features: Tensor = self.extractor(shaped if self.reads_dict else shaped["observation"])
         return features
+
+    def network(self) -> list[Operation] | None:
+        """`step` as a list of operations, for the NumPy backend; None where a part is none of those it knows."""
+        if self.extractor is not None or (self.lstm is not None and self.lstm.num_layers > 1):
+            return None
+        try:
+            head = mlp(self.head, "head", "features" if self.lstm is None else "output", "unbounded")
+        except TypeError:
+            return None
+        entries = []
+        for number, (place, normalize) in enumerate(zip(self.places.values(), self.normalize, strict=True)):
+            seen, name = f"seen_{number}", f"entry_{number}"
+            entries.append(operation("part", [place.term], [seen], start=place.start, stop=place.stop))
+            entries += _operations(normalize, f"normalize.{number}", seen, name)
+        entries.append(operation("concat", [f"entry_{number}" for number in range(len(self.places))], ["features"]))
+        if self.lstm is not None:
+            weights = {key: f"lstm.{key}_l0" for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+            entries.append(operation("lstm", ["features", "h_in", "c_in"], ["output", "h_out", "c_out"], **weights))
+        return [*entries, *head, *_operations(self.bound, "bound", "unbounded", "action")]
 
     @torch.no_grad()
     def act(self, obs: Obs, state: tuple[Tensor, ...], *, deterministic: bool) -> tuple[FloatArray, tuple[Tensor, ...]]:
@@ -157,6 +183,13 @@ def prediction_error(policy: ForeignPolicy, source: ForeignModel, interface: Int
     return worst
 
 
+def _operations(module: nn.Module, prefix: str, source: str, result: str) -> list[Operation]:
+    """`Standardize`, or nothing to be done."""
+    if isinstance(module, Standardize):
+        return module.operations(prefix, source, result)
+    return [operation("concat", [source], [result])]
+
+
 # ---- what the model reads ----------------------------------------------------------------------------------------
 
 
@@ -189,17 +222,19 @@ def _check_actions(source: ForeignModel, interface: Interface) -> None:
 
 
 def _network(source: ForeignModel) -> tuple[nn.Module | None, nn.LSTM | None, nn.Sequential]:
-    """Features extractor (None: entries side by side), memory (None: none), and features -> action in [-1, 1]."""
+    """Features extractor (None: entries side by side), memory (None: none), and what turns features into actions."""
     policy = source.model.policy
     try:
         if source.algorithm in ("SAC", "TQC"):
             actor = policy.actor
-            # Where noise depends on the state (gSDE), mu is a layer and a clipping.
-            return _extractor(actor.features_extractor), None, nn.Sequential(*actor.latent_pi, actor.mu, nn.Tanh())
+            # Where exploration depends on the state (gSDE), mu is a layer and a clipping.
+            mu = actor.mu if isinstance(actor.mu, nn.Sequential) else (actor.mu,)
+            return _extractor(actor.features_extractor), None, nn.Sequential(*actor.latent_pi, *mu, nn.Tanh())
         if source.algorithm in ("TD3", "DDPG"):
             return _extractor(policy.actor.features_extractor), None, nn.Sequential(*policy.actor.mu)
         lstm = policy.lstm_actor if source.algorithm == "RecurrentPPO" else None
-        layers = nn.Sequential(*policy.mlp_extractor.policy_net, policy.action_net, _bound(source))
+        squash = (nn.Tanh(),) if policy.squash_output else ()
+        layers = nn.Sequential(*policy.mlp_extractor.policy_net, policy.action_net, *squash)
         return _extractor(policy.pi_features_extractor), lstm, layers
     except (AttributeError, TypeError) as error:
         raise ForeignError(
@@ -216,9 +251,9 @@ def _extractor(extractor: nn.Module) -> nn.Module | None:
 
 
 def _bound(source: ForeignModel) -> nn.Module:
-    """What PPO does to the mean of its distribution: squash it (an option of gSDE), or clip it to the action space."""
+    """PPO's actions are in the environment's unit and clipped to its limits; where there is a tanh, they are not."""
     if source.model.policy.squash_output:
-        return nn.Tanh()
+        return nn.Identity()
     space = source.model.action_space
     low, high = space.low.astype(np.float64), space.high.astype(np.float64)
     return Standardize((high + low) / 2, (high - low) / 2, 1.0)

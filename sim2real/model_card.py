@@ -8,6 +8,7 @@ from typing import Any
 
 _METRICS = {
     "success": "success",
+    "return": "return",
     "base_rate": "solved at the start",
     "final_distance": "final distance (m)",
     "time_to_success": "time to success (s)",
