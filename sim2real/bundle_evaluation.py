@@ -29,7 +29,8 @@ def evaluate_bundle(bundle: Bundle, settings: Mapping[str, Setting], *, episodes
     """Entries of the contract: ``evaluation`` and the range of readings ``seen`` in it.
 
     ``evaluation`` is ``{setting: {metric: {"value", "low", "high", "n"}}}`` on episodes 0 to ``episodes`` - 1 of
-    ``seed``; ``evaluated`` says how it was measured.
+    ``seed``; ``evaluated`` says how it was measured, and in how many of the control steps the safety filter (without
+    its ramp) sent something else than what the policy said.
     """
     watch = _Watch(bundle)
     evaluation = {}
@@ -38,7 +39,8 @@ def evaluate_bundle(bundle: Bundle, settings: Mapping[str, Setting], *, episodes
         summary = evaluate(watch, env, episodes=episodes, seed=seed).summary()
         env.close()
         evaluation[name] = {metric: _entry(estimate) for metric, estimate in summary.items() if estimate.n}
-    how = {"through": "sim2real.deploy", "backend": bundle.backend.name, "seed": seed, "episodes": episodes}
+    how: dict[str, Any] = {"through": "runner and safety filter", "backend": bundle.backend.name}
+    how |= {"seed": seed, "episodes": episodes, "steps": watch.steps, "interventions": watch.interventions}
     dynamics = {name: setting.dynamics for name, setting in settings.items()}
     return {"evaluation": evaluation, "evaluated": {**how, "dynamics": dynamics}, "seen": watch.seen()}
 

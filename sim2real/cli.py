@@ -5,14 +5,24 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
+with contextlib.suppress(ModuleNotFoundError):  # a robot's computer has none, and `run` needs none
+    import tyro
+    from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
+
+    Dynamics = Annotated[
+        tuple[str, ...] | None,
+        arg(metavar="NAME_OR_YAML ...", help_behavior_hint="(default: nominal train unseen, or what there is)"),
+    ]
+    ForeignEnv = Annotated[str | None, arg(metavar="ID", help_behavior_hint="(models of other libraries)")]
+    ForeignTrust = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="(models of other libraries)")]]
+    ForeignNormalize = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(models of other libraries)")]
 
 from sim2real.errors import UserError, unknown
 
@@ -41,13 +51,6 @@ EXTRAS = {
 }
 """Module that is not installed with the core -> the extra that brings it."""
 PRESET = "(default: what the preset says)"
-Dynamics = Annotated[
-    tuple[str, ...] | None,
-    arg(metavar="NAME_OR_YAML ...", help_behavior_hint="(default: nominal train unseen, or what there is)"),
-]
-ForeignEnv = Annotated[str | None, arg(metavar="ID", help_behavior_hint="(models of other libraries)")]
-ForeignTrust = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="(models of other libraries)")]]
-ForeignNormalize = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(models of other libraries)")]
 
 
 def train(
@@ -152,25 +155,12 @@ def export(
     return commands.export(source, out, dynamics, episodes=episodes, foreign=foreign)
 
 
-def run(
-    bundle: Positional[Annotated[Path, arg(metavar="BUNDLE")]],
-    env: Annotated[str, arg(metavar="ID")],
-    dynamics: Annotated[str, arg(metavar="NAME_OR_YAML")] = "nominal",
-    episodes: Annotated[int, arg(metavar="N")] = 10,
-    seed: Annotated[int, arg(metavar="S")] = 0,
-) -> int:
-    """Run a bundle against a simulated robot, step by step as on a real one; needs numpy and onnxruntime, no torch.
+def run() -> int:
+    """Run a bundle on a robot, simulated, recorded, over ROS 2 or your own, through the safety filter.
 
-    Args:
-        bundle: Folder that `sim2real export` wrote.
-        env: The robot: an environment id such as sim2real/FetchReach-v0.
-        dynamics: Packaged set of dynamics, or path of a YAML file with one.
-        episodes: Episodes to run.
-        seed: Which episodes.
+    Needs numpy and onnxruntime, no torch.
     """
-    from sim2real import commands
-
-    return commands.run(bundle, env, dynamics, episodes=episodes, seed=seed)
+    raise AssertionError("main() hands this command to sim2real.deploy, whose parser is that of a bundle's own runner")
 
 
 def record(
@@ -245,6 +235,10 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
             raise UserError(unknown("command", argv[0], COMMANDS))
+        if argv[:1] == ["run"]:
+            return _run(argv[1:])
+        if "tyro" not in globals():
+            raise UserError("this command needs what a plain `pip install sim2real` brings (--no-deps is for `run`)")
         code: int = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="sim2real", description=DESCRIPTION, args=argv)
         return code
     except UserError as error:
@@ -264,6 +258,17 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _run(argv: Sequence[str]) -> int:
+    from sim2real.deploy.__main__ import main as run_bundle
+
+    def simulator(env: str, dynamics: str) -> Any:
+        from sim2real import commands
+
+        return commands.simulated(env, dynamics)
+
+    return run_bundle(argv, prog="sim2real run", simulator=simulator)
 
 
 def _fail(message: str) -> int:

@@ -123,15 +123,10 @@ def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes:
     return 0
 
 
-def export(
-    source: Path, out: Path, dynamics: Sequence[str] | None, *, episodes: int, foreign: ForeignOptions | None = None
-) -> int:
+def export(source: Path, out: Path, dynamics: Sequence[str] | None, *, episodes: int, foreign: ForeignOptions) -> int:
     """Write a run's best policy, or a model of another library, as a bundle and evaluate it."""
-    from sim2real.foreign_source import ForeignOptions
-
     if episodes < 0:
         raise UserError(f"--episodes has to be at least 0 (0: export without an evaluation), got {episodes}")
-    foreign = foreign or ForeignOptions()
     if source.is_file():
         folder, env_id = _export_foreign(source, out, dynamics, episodes, foreign)
     else:
@@ -190,6 +185,11 @@ def _dynamics_of(task: str, dynamics: Sequence[str] | None) -> Sequence[str]:
     return dynamics or (DYNAMICS if task in TASKS else DYNAMICS[:1])
 
 
+def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
+    """The environment of a simulated robot: one, by the name of its task or its id."""
+    return _make_env(_task_of(env_id), dynamics, episodes=1)
+
+
 def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
     """Sets of dynamics by name, for the evaluation of a bundle; tasks of other libraries don't say what theirs are."""
     from sim2real.bundle_evaluation import Setting
@@ -201,17 +201,6 @@ def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Se
         )
         for name in dynamics
     }
-
-
-def run(bundle: Path, env_id: str, dynamics: str, *, episodes: int, seed: int) -> int:
-    """Run a bundle in an environment, without torch."""
-    from sim2real.deploy import load_bundle, run_in_env
-
-    _check_episodes(episodes, seed)
-    opened = load_bundle(bundle)
-    env = _make_env(_task_of(env_id), dynamics, episodes=1)
-    run_in_env(opened, env, episodes=episodes, seed=seed)
-    return 0
 
 
 def list_all() -> int:
@@ -235,15 +224,15 @@ def list_all() -> int:
 def open_policy(source: Path, foreign: ForeignOptions | None = None) -> tuple[Policy, str]:
     """The policy in a run directory (the best one), a bundle or a model of another library, and the name of its task:
     one of ours, or an id of gymnasium's."""
-    from sim2real.foreign_source import ForeignOptions, interface, open_foreign
+    from sim2real.foreign_source import interface, open_foreign
 
-    foreign = foreign or ForeignOptions()
-    if source.is_file():
+    if foreign is not None and source.is_file():
         policy, task, _ = open_foreign(source, foreign)
         return policy, task
     if not source.is_dir():
         raise UserError(f"there is no folder {str(source)!r}; give a run directory or an exported bundle")
-    foreign.refuse(source)
+    if foreign is not None:
+        foreign.refuse(source)
     if (source / "config.yaml").exists():
         from sim2real.runs import load_policy
 

@@ -226,8 +226,8 @@ def _told(path: Path, versions: Mapping[str, str]) -> Iterator[None]:
             reasons = "; ".join([*(str(w.message).strip() for w in caught), f"{type(error).__name__}: {error}"])
             saved_by = ", ".join(f"{name} {version}" for name, version in versions.items()) or "an unknown version"
             raise ForeignError(
-                f"can't load {path}: {' '.join(reasons.split())}. It was saved by {saved_by}, this is stable-baselines3 "
-                f"{__version__}; what it refers to of its author's own code has to be importable (PYTHONPATH)"
+                f"can't load {path}: {' '.join(reasons.split())}. Saved by {saved_by}, read by stable_baselines3 "
+                f"{__version__}; if it uses code of its author's, that has to be importable (PYTHONPATH)"
             ) from error
 
 

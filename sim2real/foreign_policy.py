@@ -98,7 +98,8 @@ class ForeignPolicy(nn.Module):
         if self.lstm is not None:
             output, state = self.lstm(features[None], state)
             features = output[0]
-        return self.bound(self.head(features)), tuple(state)
+        action = self.head(features)
+        return action if self.bound is None else self.bound(action), tuple(state)
 
     def _features(self, entries: list[Tensor]) -> Tensor:
         if self.extractor is None:
@@ -113,20 +114,29 @@ class ForeignPolicy(nn.Module):
         """`step` as a list of operations, for the NumPy backend; None where a part is none of those it knows."""
         if self.extractor is not None or (self.lstm is not None and self.lstm.num_layers > 1):
             return None
+        features = "features" if self.lstm is None else "output"
         try:
-            head = mlp(self.head, "head", "features" if self.lstm is None else "output", "unbounded")
+            head = mlp(self.head, "head", features, "unbounded" if self.bound is not None else "action")
         except TypeError:
             return None
+        bound = [] if self.bound is None else self.bound.operations("bound", "unbounded", "action")
+        return [*self._inputs(), *self._memory(), *head, *bound]
+
+    def _inputs(self) -> list[Operation]:
+        """The model's observation, normalised, as one vector ``features``."""
         entries = []
         for number, (place, normalize) in enumerate(zip(self.places.values(), self.normalize, strict=True)):
-            seen, name = f"seen_{number}", f"entry_{number}"
-            entries.append(operation("part", [place.term], [seen], start=place.start, stop=place.stop))
-            entries += _operations(normalize, f"normalize.{number}", seen, name)
-        entries.append(operation("concat", [f"entry_{number}" for number in range(len(self.places))], ["features"]))
-        if self.lstm is not None:
-            weights = {key: f"lstm.{key}_l0" for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
-            entries.append(operation("lstm", ["features", "h_in", "c_in"], ["output", "h_out", "c_out"], **weights))
-        return [*entries, *head, *_operations(self.bound, "bound", "unbounded", "action")]
+            name = f"entry_{number}"
+            entries.append(operation("part", [place.term], [name], start=place.start, stop=place.stop))
+            if isinstance(normalize, Standardize):
+                entries += normalize.operations(f"normalize.{number}", name, name)
+        return [*entries, operation("concat", [f"entry_{n}" for n in range(len(self.places))], ["features"])]
+
+    def _memory(self) -> list[Operation]:
+        if self.lstm is None:
+            return []
+        weights = {f"{key}_{side}": f"lstm.{key}_{side}_l0" for key in ("weight", "bias") for side in ("ih", "hh")}
+        return [operation("lstm", ["features", "h_in", "c_in"], ["output", "h_out", "c_out"], **weights)]
 
     @torch.no_grad()
     def act(self, obs: Obs, state: tuple[Tensor, ...], *, deterministic: bool) -> tuple[FloatArray, tuple[Tensor, ...]]:
@@ -181,13 +191,6 @@ def prediction_error(policy: ForeignPolicy, source: ForeignModel, interface: Int
         difference = action - (2 * (expected.reshape(n, -1) - low.astype(np.float64)) / (high - low) - 1)
         worst = float(np.maximum(worst, np.abs(difference).max()))  # np.maximum, unlike max, lets a NaN through
     return worst
-
-
-def _operations(module: nn.Module, prefix: str, source: str, result: str) -> list[Operation]:
-    """`Standardize`, or nothing to be done."""
-    if isinstance(module, Standardize):
-        return module.operations(prefix, source, result)
-    return [operation("concat", [source], [result])]
 
 
 # ---- what the model reads ----------------------------------------------------------------------------------------
@@ -250,10 +253,10 @@ def _extractor(extractor: nn.Module) -> nn.Module | None:
     return None if type(extractor) in (CombinedExtractor, FlattenExtractor) else extractor
 
 
-def _bound(source: ForeignModel) -> nn.Module:
-    """PPO's actions are in the environment's unit and clipped to its limits; where there is a tanh, they are not."""
+def _bound(source: ForeignModel) -> Standardize | None:
+    """PPO's actions are in the environment's unit and clipped to its limits. None where a tanh has made them fit."""
     if source.model.policy.squash_output:
-        return nn.Identity()
+        return None
     space = source.model.action_space
     low, high = space.low.astype(np.float64), space.high.astype(np.float64)
     return Standardize((high + low) / 2, (high - low) / 2, 1.0)

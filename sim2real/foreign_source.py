@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,11 +44,13 @@ class ForeignOptions:
 def open_foreign(path: Path, options: ForeignOptions) -> tuple[ForeignPolicy, str, ForeignModel]:
     """The policy in ``path``, the name of its task (of ours, or an id of gymnasium's), and the model it came from.
 
-    Raises ``UserError`` where no environment is given, and what `sim2real.foreign` raises.
+    Raises ``UserError`` where it is no zip or no environment is given, and what `sim2real.foreign` raises.
     """
     from sim2real.foreign import load_model
     from sim2real.foreign_policy import foreign_policy
 
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path} is neither a folder (a run, a bundle) nor a model of stable-baselines3 (a zip)")
     if options.env is None:
         raise UserError(f"{path}: say which environment it was trained in: --env ID, such as FetchReach-v4")
     task = task_of(options.env)

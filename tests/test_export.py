@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from sim2real.agents.rdpg_networks import RDPGPolicy
 from sim2real.bundle_documents import to_yaml
 from sim2real.collect import rollout
 from sim2real.deploy import BundlePolicy, BundleRunner, load_bundle
-from sim2real.deploy.bundle import FILES
+from sim2real.deploy.bundle import FILES, BackendName
+from sim2real.deploy.parity import replay_error
 from sim2real.envs import load_dynamics
 from sim2real.export import export, write_bundle
 from sim2real.exportable import ExportError
+from sim2real.golden import golden_rollout
 from sim2real.onnx_export import onnx_bytes
 from sim2real.operations import Operation
 from sim2real.types import Term
@@ -83,6 +86,21 @@ def test_bundle_policy_equals_policy_in_a_rollout(tmp_path: Path) -> None:
     np.testing.assert_array_equal(exported.success, expected.success)
 
 
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("backend", ["onnx", "numpy"])
+def test_parity_over_a_thousand_steps_with_resets(memory: str, backend: BackendName, tmp_path: Path) -> None:
+    """Ten episodes of 100 steps in closed loop, each implementation with its own memory and previous action."""
+    task = dataclasses.replace(TASK, horizon=100)
+    policy = make_policy(memory, task)
+    write_bundle(tmp_path, policy, META)
+    readings = np.random.default_rng(7).normal(1, 3, (10, 100, 8))
+    golden = golden_rollout(policy, readings)
+    assert golden["actions"].shape == (1000, 4)
+    assert np.flatnonzero(golden["step"] == 0).tolist() == list(range(0, 1000, 100))
+    assert np.ptp(golden["actions"] / TASK.action_scale, 0).min() > 0.2  # it does something
+    assert replay_error(load_bundle(tmp_path, backend=backend), golden) <= 1e-5
+
+
 def test_golden_rollout_has_100_steps_and_crosses_resets(case: tuple[RDPGPolicy, Path, float]) -> None:
     policy, folder, _ = case
     golden = np.load(folder / "parity.npz", allow_pickle=False)
@@ -131,7 +149,9 @@ def test_contract_in_file_and_metadata_agree(case: tuple[RDPGPolicy, Path, float
 
 def test_bundle_holds_no_path_of_the_machine_that_exported(case: tuple[RDPGPolicy, Path, float]) -> None:
     here = str(Path(export_module.__file__).resolve().parent.parent).encode()
-    assert not [file.name for file in case[1].iterdir() if here in file.read_bytes() or b'.py"' in file.read_bytes()]
+    files = {file.name: file.read_bytes() for file in case[1].iterdir()}
+    assert not [name for name, content in files.items() if here in content]
+    assert not [name for name, content in files.items() if name != "runner.pyz" and b'.py"' in content]
 
 
 def test_layout_names_the_feedback_edges(case: tuple[RDPGPolicy, Path, float]) -> None:
@@ -140,10 +160,15 @@ def test_layout_names_the_feedback_edges(case: tuple[RDPGPolicy, Path, float]) -
     layout = yaml.safe_load(text)
     assert layout == json.loads(text)
     names = policy.export_state_names()
+    assert layout["pipeline"]["inputs"] == {"policy": ["obs"]}
+    assert layout["pipeline"]["configs"] == {"frequency": 25.0}
+    onnx_file = (folder / "policy.onnx").read_bytes()
+    assert layout["models"]["policy"]["parameters"]["sha256sum"] == hashlib.sha256(onnx_file).hexdigest()
+    assert layout["models"]["policy"]["parameters"]["md5sum"] == hashlib.md5(onnx_file).hexdigest()
     assert layout["pipeline"]["feedback_flow"] == {f"policy/{name}_out": [f"policy/{name}_in"] for name in names}
     obs = layout["models"]["policy"]["inputs"][0]
     assert obs["shape"] == [1, 12]
-    assert obs["element_names"][5:8] == ["goal_0", "goal_1", "goal_2"]
+    assert obs["element_names"][0][5:8] == ["goal_0", "goal_1", "goal_2"]
     card = (folder / "README.md").read_text()
     assert "`obs_4`" in card and "-0.05 to 0.05" in card and "exported with `--episodes 0`" in card
 

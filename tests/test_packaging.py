@@ -11,7 +11,7 @@ import pytest
 
 import sim2real
 
-from .test_imports import imported
+from .test_imports import ROS, imported
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def test_every_import_is_declared() -> None:
         for module in imported(file.read_text(encoding="utf-8"), "sim2real.x")
         if not module.startswith("sim2real")
     }
-    third_party = roots - set(sys.stdlib_module_names)
+    third_party = roots - set(sys.stdlib_module_names) - ROS
     assert {named_otherwise.get(root, name(root)) for root in third_party} <= declared
 
 

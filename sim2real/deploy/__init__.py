@@ -6,9 +6,10 @@ action = runner.step({"gripper_position_x": 1.34, ...})   # raw readings in, phy
 """
 
 from sim2real.deploy.bundle import FILES, Bundle, is_bundle, load_bundle, verify_files
+from sim2real.deploy.bundle_policy import BundlePolicy
 from sim2real.deploy.contract import BundleError, Contract
 from sim2real.deploy.runner import BundleRunner, ObservationError
-from sim2real.deploy.simulate import BundlePolicy, check_task, run_in_env
+from sim2real.deploy.simulate import check_task
 
 __all__ = [
     "FILES",
@@ -21,6 +22,5 @@ __all__ = [
     "check_task",
     "is_bundle",
     "load_bundle",
-    "run_in_env",
     "verify_files",
 ]
