@@ -250,9 +250,8 @@ def _load_normalizer(path: Path, model: Any) -> Any:
 def _check_spaces(path: Path, model: Any) -> None:
     from stable_baselines3.common.preprocessing import is_image_space
 
-    action = model.action_space
-    if not isinstance(action, spaces.Box) or not action.is_bounded():
-        raise ForeignError(f"{path} acts in {action}; supported are bounded continuous actions (a finite Box)")
+    if not isinstance(model.action_space, spaces.Box):  # which the library keeps to finite limits
+        raise ForeignError(f"{path} acts in {model.action_space}; supported are continuous actions (Box)")
     for key, part in _entries(model.observation_space).items():
         if not isinstance(part, spaces.Box) or is_image_space(part):
             raise ForeignError(f"{path} reads {key} from {part}; supported are vectors of numbers (Box), no pictures")

@@ -62,7 +62,8 @@ def make_model(algorithm: str, env_id: str = "Still-v0", **options: Any) -> Any:
     goal = isinstance(env.observation_space, spaces.Dict)
     if normalize is not None:
         env = VecNormalize(env, **normalize)
-        _fill(env)
+        if env.norm_obs:
+            _fill(env)
     if algorithm in ("SAC", "TD3", "DDPG", "TQC"):
         options |= {"buffer_size": 10}
     name = ("MultiInput" if goal else "Mlp") + ("LstmPolicy" if algorithm == "RecurrentPPO" else "Policy")
