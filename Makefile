@@ -61,7 +61,7 @@ format: $(VENV)/.installed-dev  ## let ruff repair and format the code
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed-dev  ## short forms of the benchmarks; each prints one JSON object as its last line
-	@for name in env_throughput learner; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick; done
+	@for name in env_throughput learner inference; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick; done
 
 clean:  ## remove .venv and what builds and tools leave behind (runs/ stays)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -50,7 +50,7 @@ runner = BundleRunner(load_bundle(sys.argv[1], backend=sys.argv[2]))
 loaded = time.perf_counter()
 runner.step([0.0] * len(runner.bundle.contract.readings))
 acted = time.perf_counter()
-print(imported - began, loaded - imported, acted - loaded, acted - began)
+print(imported - began, loaded - imported, acted - loaded, acted - began, time.process_time())
 """
 
 
@@ -125,15 +125,17 @@ def measure(agent: RDPGConfig, task: TaskSpec, memory: MemoryKind, rounds: int) 
 
 
 def startup(bundle: Path, backend: BackendName, times: int) -> dict[str, float]:
-    """Seconds in fresh processes, medians: import, load with self-test, first action, and all of it."""
+    """Seconds in fresh processes, medians: import, load with self-test, first action, all three; and the processor time
+    of the whole process, which other work on the machine does not lengthen."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", START, str(bundle), backend]
     rows = []
     for _ in range(times):
         out = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
         rows.append([float(word) for word in out.split()])
-    columns = zip(("import_s", "load_s", "first_action_s", "total_s"), zip(*rows, strict=True), strict=True)
-    return {name: round(statistics.median(values), 4) for name, values in columns}
+    names = ("import_s", "load_s", "first_action_s", "total_s", "process_cpu_s")
+    columns = zip(*rows, strict=True)
+    return {name: round(statistics.median(values), 4) for name, values in zip(names, columns, strict=True)}
 
 
 def main() -> None:

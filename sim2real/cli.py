@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-with contextlib.suppress(ModuleNotFoundError):  # a robot's computer has none, and `run` needs none
+with contextlib.suppress(ImportError):  # a robot's computer has none, and `run` needs none
     import tyro
     from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 

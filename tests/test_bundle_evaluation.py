@@ -8,11 +8,14 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from sim2real.bundle_evaluation import Setting
 from sim2real.deploy import Bundle, BundlePolicy, load_bundle, verify_files
+from sim2real.deploy.bundle import BackendName
+from sim2real.envs import make_vec
 from sim2real.evaluate import evaluate
 from sim2real.export import add_evaluation, write_bundle
 from tests.bundles import META, make_policy
@@ -64,7 +67,8 @@ def test_the_ranges_seen(evaluated: Bundle) -> None:
 def test_all_three_places_say_the_same(evaluated: Bundle) -> None:
     """Manifest, model and weights; opening checks that, with either backend."""
     verify_files(evaluated.path)
-    for backend in ("onnx", "numpy"):
+    backends: tuple[BackendName, ...] = ("onnx", "numpy")
+    for backend in backends:
         assert load_bundle(evaluated.path, backend=backend).contract.evaluation == evaluated.contract.evaluation
 
 
@@ -82,6 +86,21 @@ def test_the_card_has_the_figures_with_intervals_and_the_dynamics(evaluated: Bun
     assert "| `mass` | 1 to 2 | 1 | 0.1 to 0.5 or 2 to 3 (log) |" in body
     assert "| `obs_0` | m |  |  | sensor |" in body
     assert "| `act_0` | m |  |  | -0.3 to 0.3 | 0.6 |" in body
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["onnx", "numpy"])
+def test_a_bundle_agrees_with_torch_episode_by_episode(backend: BackendName, tmp_path: Path) -> None:
+    """The real task with delays, noise and lost frames; `benchmarks/bundle_agreement.py` has the trained policies."""
+    env = make_vec("FetchPush", 8, "unseen")
+    policy = make_policy("lstm", env.task)
+    write_bundle(tmp_path, policy, META)
+    exported = BundlePolicy(load_bundle(tmp_path, backend=backend))
+    a, b = (evaluate(p, env, episodes=16, seed=5) for p in (policy, exported))
+    np.testing.assert_array_equal(a.success, b.success)
+    np.testing.assert_allclose(a.final_distance, b.final_distance, atol=1e-3)
+    assert np.ptp(a.final_distance) > 0.05
+    assert exported.interventions == 0
 
 
 def test_what_has_no_value_is_left_out_or_null(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -268,6 +268,7 @@ def test_small_numbers_are_numbers_for_every_yaml_reader() -> None:
     assert yaml.safe_load(text) == json.loads(text) == document
 
 
+@settings(deadline=None)
 @given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(NAMES), inner), max_leaves=30))
 def test_yaml_and_json_read_the_same(value: Any) -> None:
     text = to_yaml({"value": value})

@@ -126,7 +126,7 @@ def _make_robot(
     if options.robot == "replay":
         source = options.source
         recording = logged_recording(contract, source) if source else golden_recording(bundle)
-        return LogReplayRobot(contract, recording, golden=not source)
+        return LogReplayRobot(contract, recording, golden=not source, realtime=options.realtime)
     if options.robot == "ros2":
         return Ros2Robot(contract, load_mapping(contract, options.ros2_mapping), ros_args)
     factory = _factory(options.robot)
@@ -142,9 +142,10 @@ def _environment(env: str, dynamics: str, simulator: Simulator | None) -> Any:
         )
     try:
         return simulator(env, dynamics)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise UserError(
-            f"a simulated robot needs {error.name}, which is not installed: pip install sim2real, with its dependencies"
+            f"a simulated robot needs {error.name or error}, which is not installed: pip install sim2real, with its "
+            "dependencies (--no-deps is for robots)"
         ) from None
 
 

@@ -16,6 +16,8 @@ from sim2real.deploy.runner import checked_readings
 from sim2real.deploy.safety_config import Envelope
 
 FloatVector = NDArray[np.float32]
+SLACK = 1e-3
+"""Share of a control period by which times may differ: sums of periods are not exact."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class InputGuard:
 
     def restart(self) -> None:
         """Forget all readings: the next good one is the first."""
-        self._stamp, self._vector, self._unchanged = -math.inf, None, 0
-        self._vector: FloatVector | None
+        self._stamp, self._unchanged = -math.inf, 0
+        self._vector: FloatVector | None = None
 
     def judge(self, reading: Reading | None, now: float, *, moving: bool) -> Judgement:
         """What the policy may see at time ``now`` (finite, in seconds, on the clock of the stamps).
@@ -63,7 +65,7 @@ class InputGuard:
             detail = str(refusal)
         if self._vector is None:
             return Judgement(None, (*reasons, Reason.WAITING), detail)
-        age = now - self._stamp
+        age = now - self._stamp - SLACK * self._envelope.dt
         if age > self._envelope.max_age:
             reasons.append(Reason.TIMEOUT if age > self._envelope.timeout else Reason.STALE)
             detail = detail or f"newest good reading is {age * 1000:.0f} ms old"

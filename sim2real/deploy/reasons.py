@@ -92,5 +92,5 @@ FAULTS = frozenset(
         Reason.ACTION_OUT_OF_LIMITS,
     }
 )
-"""Reasons that say that something is broken: a few of them in a short time latch the filter. Lateness is not among them:
-it has a limit of its own, the timeout."""
+"""Reasons that say that something is broken: a few of them in a short time latch the filter. Lateness is not among
+them: it has a limit of its own, the timeout."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time as wall
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +72,19 @@ class LogReplayRobot:
     the safety filter judges the same sequence again.
     """
 
-    def __init__(self, contract: Contract, recording: Recording, *, golden: bool = False) -> None:
-        """``golden``: whether the commands have to be the recorded ones, within the contract's tolerance."""
+    def __init__(
+        self, contract: Contract, recording: Recording, *, golden: bool = False, realtime: bool = False
+    ) -> None:
+        """
+        Args:
+            contract: names the commands.
+            recording: what to play.
+            golden: whether the commands have to be the recorded ones, within the contract's tolerance.
+            realtime: take as long as the control period says, on the wall's clock; otherwise as fast as possible.
+        """
         self._contract, self._recording, self.golden = contract, recording, golden
         self._duration = recording.now[-1] - recording.now[0] + contract.control_dt
+        self._realtime, self._due = realtime, -math.inf
         self._step, self._round = -1, 0
         self._over = True
         self._scale = np.asarray(contract.action_scale)
@@ -99,7 +109,7 @@ class LogReplayRobot:
             self._advance()
         while not self._recording.first[self._step]:
             self._advance()
-        self._over = False
+        self._over, self._due = False, wall.monotonic() + self._contract.control_dt
 
     def read(self) -> Reading | None:
         reading = self._recording.readings[self._step] if self._step >= 0 else None
@@ -122,6 +132,11 @@ class LogReplayRobot:
 
     def sleep_until(self, time: float) -> None:
         """Go to the next step, whenever it was."""
+        if self._realtime:
+            # Each period from the end of the one before, or from now where that was missed: never made up for.
+            now = wall.monotonic()
+            wall.sleep(max(self._due - now, 0.0))
+            self._due = max(self._due, now) + self._contract.control_dt
         self._advance()
         self._over = bool(self._recording.first[self._step])
 

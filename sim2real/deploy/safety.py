@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sim2real.deploy.command_limiter import CommandLimiter
 from sim2real.deploy.contract import Contract
-from sim2real.deploy.input_guard import InputGuard, Judgement, number
+from sim2real.deploy.input_guard import SLACK, InputGuard, Judgement, number
 from sim2real.deploy.reasons import FAULTS, HOLDS, Reason
 from sim2real.deploy.robot import Reading
 from sim2real.deploy.safety_config import SafetyConfig, SafetyError, Vector, load_safety, resolve
@@ -96,6 +96,12 @@ class SafetyFilter:
         self._requests: SimpleQueue[tuple[str, str]] = SimpleQueue()
         self._faults: deque[bool] = deque(maxlen=self.config.fault_window)
         self._latched, self._latch_detail = False, ""
+        self._running = False
+        """Whether the policy has begun its episode."""
+        self._acted, self._time = -math.inf, -math.inf
+        """When the policy stepped last, and when this filter did (in seconds)."""
+        self._early = 0
+        """Steps in a row that came too early."""
         self._disarm()
 
     # ---- what others may ask for ---------------------------------------------------------------------------------
@@ -105,7 +111,7 @@ class SafetyFilter:
         self._requests.put(("stop", why))
 
     def rearm(self) -> None:
-        """Forget the latch and start afresh, with the next good reading. A person has to ask for this, having looked."""
+        """Start afresh with the next good reading, latched or not. A person asks for this, having looked."""
         self._requests.put(("rearm", ""))
 
     def interrupted(self) -> None:
@@ -152,7 +158,7 @@ class SafetyFilter:
 
     def _act(self, seen: Judgement, vector: NDArray[np.float32], time: float) -> Decision:
         reasons = list(seen.reasons)
-        if time - self._acted > self.envelope.timeout:
+        if time - self._acted > self.envelope.timeout + SLACK * self.envelope.dt:
             refusal = self._begin(vector)
             reasons.append(Reason.FAR_FROM_START if refusal else Reason.GAP if self._running else Reason.STARTED)
             if refusal:
@@ -229,7 +235,9 @@ class SafetyFilter:
 
     def _disarm(self) -> None:
         """Forget the episode: the next good reading is the first of a new one."""
-        self._running, self._acted, self._time, self._early = False, -math.inf, -math.inf, 0
+        self._running = False
+        self._acted = self._time = -math.inf
+        self._early = 0
         self._faults.clear()
         self._guard.restart()
         self.runner.reset()

@@ -37,6 +37,9 @@ class SafetyConfig:
     reset (in seconds). None: 2.5 times the age above, by default five control periods."""
     reading_ranges: Mapping[str, Range] = field(default_factory=dict)
     """Reading -> smallest and largest plausible value."""
+    seen_margin: float | None = None
+    """How far a reading may lie outside the range that the bundle's evaluation saw, as a share of that range's width
+    (of a thousandth of its unit, where it was narrower); `reading_ranges` go before it. None: not checked."""
     largest_reading: float = 1e6
     """Magnitude that no reading has, whatever its unit: beyond it is an error of transmission or of units."""
     start_ranges: Mapping[str, Range] = field(default_factory=dict)
@@ -136,7 +139,8 @@ def _resolve(config: SafetyConfig, contract: Contract) -> Envelope:
     keeps = np.array([is_position_target(e.kind) for e in contract.action_elements], bool)
     promised_low, promised_high = np.array(contract.action_low), np.array(contract.action_high)
     low, high = _limits(config.action_limits, contract, keeps)
-    reading_low, reading_high = _ranges("reading_ranges", config.reading_ranges, readings, config.largest_reading)
+    ranges = {**_seen_ranges(config.seen_margin, contract), **config.reading_ranges}
+    reading_low, reading_high = _ranges("reading_ranges", ranges, readings, config.largest_reading)
     start_low, start_high = _ranges("start_ranges", config.start_ranges, readings, math.inf)
     sources = [term.source for term in contract.terms if term.source != "feedback" for _ in term.elements]
     return Envelope(
@@ -235,13 +239,24 @@ def _ranges(setting: str, given: Mapping[str, Range], names: Sequence[str], wide
     return low, high
 
 
+def _seen_ranges(margin: float | None, contract: Contract) -> dict[str, Range]:
+    if margin is None:
+        return {}
+    if not 0 <= margin < math.inf:
+        raise SafetyError(f"seen_margin has to be 0 or more, got {margin}")
+    if not contract.seen:
+        raise SafetyError("seen_margin needs the ranges of an evaluation, and the bundle was exported without one")
+    widths = {name: margin * max(high - low, 1e-3) for name, (low, high) in contract.seen.items()}
+    return {name: (low - widths[name], high + widths[name]) for name, (low, high) in contract.seen.items()}
+
+
 def _measured(given: Mapping[str, str], contract: Contract, keeps: NDArray[np.bool_]) -> NDArray[np.int64]:
     measured = np.full(len(contract.action), -1, np.int64)
     for name, reading in given.items():
         i = _index("measured_positions", name, contract.action)
         _check_is_position("measured_positions", name, keeps[i])
         measured[i] = _index(f"measured_positions[{name!r}]", reading, contract.readings)
-    for i in np.flatnonzero(keeps & (measured < 0)):
+    for i in np.flatnonzero(keeps & (measured < 0)).tolist():
         name = contract.action[i]
         if name not in contract.readings:
             raise SafetyError(

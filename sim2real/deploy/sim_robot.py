@@ -76,7 +76,7 @@ class SimRobot:
         self._obs, self._info = self._env.reset(seed=self._seed if self._obs is None else None)
         self._command = self._rest
         # With a wall clock, the episode begins when the world is ready; setting it up takes time.
-        self._started, self._steps = max(began, self.now()), 0
+        self._started, self._steps = self.now() if self._realtime else began, 0
 
     # ---- Robot -------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """What the robot said, what the policy said, what was sent, and why: one JSON line a control step.
 
-The first line names the columns. Numbers that JSON lacks are the strings ``NaN``, ``Infinity`` and ``-Infinity``, so that
-every JSON reader takes the file and `read_step_log` gives back exactly what happened.
+The first line names the columns. Numbers that JSON lacks are the strings ``NaN``, ``Infinity`` and ``-Infinity``, so
+that every JSON reader takes the file and `read_step_log` gives back exactly what happened.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class StepLog:
         """Start the file; ``extra`` goes into its first line (robot, bundle, dry run, ...)."""
         self._names = contract.readings
         try:
-            self._file = Path(path).open("w", encoding="utf-8", buffering=1)
+            self._file = Path(path).open("w", encoding="utf-8", buffering=1)  # noqa: SIM115 - open for the life of the log
         except OSError as error:
             raise UserError(f"can't write the step log {path}: {error.strerror}") from None
         header = {

@@ -67,6 +67,8 @@ class Ros:
     events: list[str] = field(default_factory=list)
     init: dict[str, Any] = field(default_factory=dict)
     gripper_ready: bool = True
+    on_spin: Callable[[], None] = lambda: None
+    """Called once messages can arrive."""
 
     def elapse(self, seconds: float) -> None:
         """Time passes, on both clocks."""
@@ -134,6 +136,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Ros:
             ros.events.append(f"spins {node.name}")
 
         def spin(self) -> None:
+            ros.on_spin()
             self._ended.wait(10)
 
         def shutdown(self) -> None:

@@ -24,15 +24,17 @@ def make_contract(
     rate: Sequence[float] = (2.0,),
     dt: float = 0.1,
     observation_delay_ms: float = 0.0,
+    prefix: str = "a",
 ) -> Contract:
-    """Actions ``a0``, ``a1``, ...; readings ``a0``, ``a1``, ... (their measured positions), ``other``, and ``goal``."""
+    """Actions ``a0``, ``a1``, ... (or another ``prefix``); readings ``a0``, ``a1``, ... (their measured positions),
+    ``other``, and ``goal``."""
     names = [f"a{i}" for i in range(len(kinds))]
     sensors = tuple(Element(name, "m", "state/joint/position") for name in (*names, "other"))
     return Contract(
         task="Fake",
         control_dt=dt,
         terms=(Term("observation", "sensor", sensors), Term("desired_goal", "command", (Element("goal", "m"),))),
-        action_elements=tuple(Element(name, "m", kind) for name, kind in zip(names, kinds, strict=True)),
+        action_elements=tuple(Element(f"{prefix}{i}", "m", kind) for i, kind in enumerate(kinds)),
         action_scale=(1.0,) * len(kinds),
         action_offset=(0.0,) * len(kinds),
         action_low=tuple(low),

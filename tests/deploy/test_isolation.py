@@ -53,3 +53,17 @@ def test_the_block_works(module: str) -> None:
     result = run_blocked(f"import {module}")
     assert result.returncode == 1
     assert "ImportError: blocked:" in result.stderr
+
+
+def test_run_needs_no_command_line_library(point_folder: Path) -> None:
+    """`sim2real run` where a plain installation's dependencies are missing."""
+    code = "from sim2real.cli import main; sys.exit(main(sys.argv[1:]))"
+    result = run_blocked(code, "run", str(point_folder), "--robot", "replay", "--steps", "20")
+    assert result.returncode == 0, result.stderr
+    assert "20 commands compared" in result.stdout
+    result = run_blocked(code, "run", str(point_folder), "--env", "sim2real/FetchReach-v0")
+    assert result.returncode == 2
+    assert result.stderr.startswith("sim2real: error: a simulated robot needs ")
+    result = run_blocked(code, "list")
+    assert result.returncode == 2
+    assert "this command needs what a plain `pip install sim2real` brings" in result.stderr

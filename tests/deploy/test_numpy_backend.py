@@ -102,7 +102,8 @@ def test_mlp_names_its_layers() -> None:
 
 
 def test_both_backends_act_alike(lstm_bundle: Path) -> None:
-    onnx, numpy = (BundleRunner(load_bundle(lstm_bundle, backend=name)) for name in ("onnx", "numpy"))
+    onnx = BundleRunner(load_bundle(lstm_bundle, backend="onnx"))
+    numpy = BundleRunner(load_bundle(lstm_bundle, backend="numpy"))
     assert (onnx.bundle.backend.name, numpy.bundle.backend.name) == ("onnx", "numpy")
     for t in range(50):
         readings = 3 * vector(8, seed=t)

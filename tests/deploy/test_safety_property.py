@@ -1,4 +1,4 @@
-"""For any sequence of readings, times and answers of the policy, what is sent is finite, within limits and rate limit."""
+"""Whatever readings, times and policy do, what is sent is finite, within the limits and within the rate limit."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def readings(draw: st.DrawFn, contract: Contract, clock: float) -> Any:
     if draw(st.integers(0, 5)) == 0:
         return None
     late = draw(st.one_of(st.just(0.0), st.floats(-1, 1), ANYTHING, NO_NUMBERS))
-    stamp = clock - late if isinstance(late, float) else late
+    stamp: Any = clock - late if isinstance(late, float) else late
     values: Any = {name: draw(st.floats(-2, 2)) for name in contract.readings}
     for name in draw(st.lists(st.sampled_from([*contract.readings, "unknown"]), max_size=2)):
         values[name] = draw(st.one_of(ANYTHING, NO_NUMBERS))

@@ -1,0 +1,84 @@
+"""Does the exported bundle do in simulation what the policy in torch does, episode by episode?
+
+Both are scored by the one evaluator on the same episodes: the policy of a run in torch, and its bundle through the
+runner and the safety filter (without its ramp), with each backend. Counted are the episodes whose outcome differs.
+
+    python benchmarks/bundle_agreement.py runs/headline/fetch_reach_s0=results/bundles/fetch_reach
+    python benchmarks/bundle_agreement.py RUN=BUNDLE ... --episodes 500 --out results/bundle_agreement.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sim2real.deploy import BundlePolicy, load_bundle
+from sim2real.envs import make_vec
+from sim2real.evaluate import Evaluation, evaluate
+from sim2real.provenance import provenance
+from sim2real.runs import load_policy
+
+DYNAMICS = ("nominal", "train", "unseen")
+
+
+def difference(a: Evaluation, b: Evaluation) -> dict[str, Any]:
+    """How far two evaluations of the same episodes are apart."""
+    return {
+        "success": float(b.success.mean()),
+        "outcomes_different": int((a.success != b.success).sum()),
+        "largest_difference_of_final_distance_m": float(np.abs(a.final_distance - b.final_distance).max()),
+        "episodes_with_more_than_1_mm": int((np.abs(a.final_distance - b.final_distance) > 1e-3).sum()),
+    }
+
+
+def compare(run: Path, bundle: Path, dynamics: str, *, episodes: int, seed: int) -> dict[str, Any]:
+    """One row of the table."""
+    policy: Any = load_policy(run)[0]
+    task = policy.spec.name
+    env = make_vec(task, min(episodes, 16), dynamics)
+    expected = evaluate(policy, env, episodes=episodes, seed=seed)
+    row: dict[str, Any] = {"task": task, "dynamics": dynamics, "episodes": episodes}
+    row["torch"] = {"success": float(expected.success.mean())}
+    for backend in ("onnx", "numpy"):
+        exported = BundlePolicy(load_bundle(bundle, backend=backend))
+        row[backend] = difference(expected, evaluate(exported, env, episodes=episodes, seed=seed))
+        row[backend]["commands_changed_by_the_filter"] = exported.interventions
+    env.close()
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "pairs", nargs="+", metavar="RUN=BUNDLE", help="a run directory and the bundle exported from it"
+    )
+    parser.add_argument("--episodes", type=int, default=500, help="under each set of dynamics")
+    parser.add_argument("--seed", type=int, default=1, help="which episodes")
+    parser.add_argument("--quick", action="store_true", help="20 episodes, nothing written")
+    parser.add_argument("--out", type=Path, default=Path("results/bundle_agreement.json"), help="file for the figures")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for pair in args.pairs:
+        run, _, bundle = pair.partition("=")
+        for dynamics in DYNAMICS:
+            episodes = 20 if args.quick else args.episodes
+            row = compare(Path(run), Path(bundle), dynamics, episodes=episodes, seed=args.seed)
+            rows.append({"run": run, "bundle": bundle, **row})
+            print(json.dumps(rows[-1]), flush=True)
+    command = shlex.join(["python", *sys.argv])
+    result = {"benchmark": "bundle_agreement", "command": command, "seed": args.seed, "rows": rows, **provenance()}
+    if not args.quick:
+        args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
