@@ -186,8 +186,10 @@ def _dynamics_of(task: str, dynamics: Sequence[str] | None) -> Sequence[str]:
 
 
 def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
-    """The environment of a simulated robot: one, by the name of its task or its id."""
-    return _make_env(_task_of(env_id), dynamics, episodes=1)
+    """The environment of a simulated robot: one, by the name of its task or its id, gymnasium's too."""
+    from sim2real.foreign_source import task_of
+
+    return _make_env(task_of(env_id), dynamics, episodes=1)
 
 
 def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
@@ -316,16 +318,6 @@ def _make_env(task: str, dynamics: str, episodes: int, threads: int | None = Non
 
 def _id_of(task: str) -> str:
     return f"sim2real/{task}-v0"
-
-
-def _task_of(env_id: str) -> str:
-    """``sim2real/FetchPush-v0`` or ``FetchPush`` -> ``FetchPush``."""
-    from sim2real.envs import TASKS
-
-    names = {known: name for name in TASKS for known in (name, _id_of(name))}
-    if env_id not in names:
-        raise UserError(unknown("environment", env_id, map(_id_of, TASKS)))
-    return names[env_id]
 
 
 def _check_episodes(episodes: int, seed: int) -> None:
