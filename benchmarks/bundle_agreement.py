@@ -1,7 +1,7 @@
 """Does the exported bundle do in simulation what the policy in torch does, episode by episode?
 
 Both are scored by the one evaluator on the same episodes: the policy of a run in torch, and its bundle through the
-runner and the safety filter (without its ramp), with each backend. Counted are the episodes whose outcome differs.
+runner and the safety filter (without its ramp). Counted are the episodes whose outcome differs.
 
     python benchmarks/bundle_agreement.py runs/headline/fetch_reach_s0=results/bundles/fetch_reach
     python benchmarks/bundle_agreement.py RUN=BUNDLE ... --episodes 500 --out results/bundle_agreement.json
@@ -13,6 +13,7 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 
 from sim2real.deploy import BundlePolicy, load_bundle
+from sim2real.deploy.bundle import BackendName
 from sim2real.envs import make_vec
 from sim2real.evaluate import Evaluation, evaluate
 from sim2real.provenance import provenance
@@ -38,7 +40,9 @@ def difference(a: Evaluation, b: Evaluation) -> dict[str, Any]:
     }
 
 
-def compare(run: Path, bundle: Path, dynamics: str, *, episodes: int, seed: int) -> dict[str, Any]:
+def compare(
+    run: Path, bundle: Path, dynamics: str, *, episodes: int, seed: int, backends: Sequence[BackendName]
+) -> dict[str, Any]:
     """One row of the table."""
     policy: Any = load_policy(run)[0]
     task = policy.spec.name
@@ -46,11 +50,12 @@ def compare(run: Path, bundle: Path, dynamics: str, *, episodes: int, seed: int)
     expected = evaluate(policy, env, episodes=episodes, seed=seed)
     row: dict[str, Any] = {"task": task, "dynamics": dynamics, "episodes": episodes}
     row["torch"] = {"success": float(expected.success.mean())}
-    for backend in ("onnx", "numpy"):
+    for backend in backends:
         exported = BundlePolicy(load_bundle(bundle, backend=backend))
         row[backend] = difference(expected, evaluate(exported, env, episodes=episodes, seed=seed))
         row[backend]["commands_changed_by_the_filter"] = exported.interventions
     env.close()
+    print(json.dumps(row), flush=True)
     return row
 
 
@@ -60,6 +65,7 @@ def main() -> None:
         "pairs", nargs="+", metavar="RUN=BUNDLE", help="a run directory and the bundle exported from it"
     )
     parser.add_argument("--episodes", type=int, default=500, help="under each set of dynamics")
+    parser.add_argument("--backends", nargs="+", choices=["onnx", "numpy"], default=["onnx"])
     parser.add_argument("--seed", type=int, default=1, help="which episodes")
     parser.add_argument("--quick", action="store_true", help="20 episodes, nothing written")
     parser.add_argument("--out", type=Path, default=Path("results/bundle_agreement.json"), help="file for the figures")
@@ -70,9 +76,8 @@ def main() -> None:
         run, _, bundle = pair.partition("=")
         for dynamics in DYNAMICS:
             episodes = 20 if args.quick else args.episodes
-            row = compare(Path(run), Path(bundle), dynamics, episodes=episodes, seed=args.seed)
+            row = compare(Path(run), Path(bundle), dynamics, episodes=episodes, seed=args.seed, backends=args.backends)
             rows.append({"run": run, "bundle": bundle, **row})
-            print(json.dumps(rows[-1]), flush=True)
     command = shlex.join(["python", *sys.argv])
     result = {"benchmark": "bundle_agreement", "command": command, "seed": args.seed, "rows": rows, **provenance()}
     if not args.quick:

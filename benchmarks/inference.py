@@ -5,7 +5,7 @@ one thread, memory fed back. `infer` is the network alone, `step` the whole runn
 does other work p99 is the scheduler's.
 
     python benchmarks/inference.py
-    python benchmarks/inference.py --quick --bundle results/bundles/fetch_push_dr
+    python benchmarks/inference.py --quick --preset fetch_reach
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def startup(bundle: Path, backend: BackendName, times: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="fetch_push_dr", help="preset or YAML file whose agent is timed")
-    parser.add_argument("--bundle", type=Path, default=Path("results/bundles/fetch_push_dr"), help="what is started")
+    parser.add_argument("--bundle", type=Path, default=Path("results/bundles/fetch_reach"), help="what is started")
     parser.add_argument("--quick", action="store_true", help="a few steps only")
     parser.add_argument("--out", type=Path, default=Path("results/inference.json"), help="file for the figures")
     args = parser.parse_args()
