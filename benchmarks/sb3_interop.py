@@ -71,7 +71,7 @@ def train(folder: Path, steps: int, seed: int) -> dict[str, Any]:
 def sim2real(*arguments: str) -> str:
     """Run a command; its output. Raises ``CalledProcessError`` if it fails."""
     command = [sys.executable, "-m", "sim2real", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def different(a: Evaluation, b: Evaluation) -> int:
