@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What a user of the demo needs, and what a developer needs on top.
 EXTRAS := export,track,video
-DEV_EXTRAS := dev,export,baselines,track,video
+DEV_EXTRAS := dev,export,hub,baselines,track,video
 DEMO := runs/demo
 # The first of these that is 3.11 or newer; to choose: make PYTHON=/path/to/python3
 PYTHON ?= python3 python3.11 python3.12 python3.13 python
@@ -61,7 +61,8 @@ format: $(VENV)/.installed-dev  ## let ruff repair and format the code
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed-dev  ## short forms of the benchmarks; each prints one JSON object as its last line
-	@for name in env_throughput learner inference; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick; done
+	@for name in env_throughput learner inference "profile_training fetch_reach" "time_to_solve FetchReach"; do \
+	echo "== $$name"; set -- $$name; script=$$1; shift; $(BIN)/python benchmarks/$$script.py "$$@" --quick; done
 
 clean:  ## remove .venv and what builds and tools leave behind (runs/ stays)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

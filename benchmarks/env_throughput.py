@@ -1,11 +1,13 @@
-"""Environment steps per second: ours against the bare simulator, gymnasium's AsyncVectorEnv and EnvPool, in one run.
+"""Environment steps per second: ours against the bare simulator, AsyncVectorEnv, SubprocVecEnv and EnvPool, in one run.
 
 Every repeat measures all of them one after the other on whole episodes (the reset is not timed) with the same actions,
 so that a busy machine slows all of them; ratios are medians over repeats of the ratio within a repeat.
 
 - bound: nothing but ``mj_step`` of the same models with the same commands on as many threads, which take the next
   environment that is left, as ours do. What a step costs beyond it is ours.
-- async: gymnasium-robotics' environment in gymnasium's AsyncVectorEnv with as many worker processes as we have threads.
+- ours_train, bound_train: the same two with randomised dynamics.
+- async, sb3: gymnasium-robotics' environment in gymnasium's AsyncVectorEnv and in stable-baselines3's SubprocVecEnv,
+  with as many worker processes as we have threads.
 - envpool: EnvPool's C++ ``FetchPush-v4`` with as many threads and environments; it has no randomised dynamics.
 
     python benchmarks/env_throughput.py            # about 15 minutes
@@ -16,9 +18,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import os
-import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -31,15 +30,25 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from publishing import publish
 from sim2real.envs import HORIZON, FetchVectorEnv, make_vec
-from sim2real.provenance import provenance, version_of
+from sim2real.provenance import version_of
 
 import mujoco  # isort: skip - after sim2real.envs, which chooses the renderer
 
 Actions = NDArray[np.float32]
 Contender = Callable[[Actions], float]
 """Runs an episode with actions ``[T, N, 4]`` and returns the seconds its steps took."""
-TARGETS = {"vs_bound": 0.85, "vs_async": 2.0, "vs_envpool": 1.0}
+RATIOS = {
+    "vs_bound": ("ours", "bound"),
+    "vs_async": ("ours", "async"),
+    "vs_sb3": ("ours", "sb3"),
+    "vs_envpool": ("ours", "envpool"),
+    "train_vs_bound": ("ours_train", "bound_train"),
+    "train_vs_envpool": ("ours_train", "envpool"),
+}
+"""Name -> the two contenders whose rates are divided."""
+TARGETS = {"vs_bound": 0.85, "vs_async": 2.0, "vs_envpool": 1.2, "train_vs_bound": 0.9}
 
 
 def stepping(env: Any) -> Contender:
@@ -56,21 +65,23 @@ def stepping(env: Any) -> Contender:
 
 
 def bare(env: FetchVectorEnv, threads: int) -> Contender:
-    """Only ``mj_step``: commands are set and fingers locked outside of the measured time."""
+    """Only ``mj_step``: commands are set and fingers locked outside of the measured time. A control step has as many
+    substeps as the episode's timetable says (20, but for a random control period)."""
     pool = ThreadPoolExecutor(max(threads - 1, 1))
     robots = env._robots
 
     def simulate(remaining: Any) -> None:
-        for robot in remaining:
-            mujoco.mj_step(robot.model, robot.data, nstep=20)
+        for robot, substeps in remaining:
+            mujoco.mj_step(robot.model, robot.data, nstep=substeps)
 
     def run(actions: Actions) -> float:
         env.reset()
         seconds = 0.0
-        for action in actions:
+        for t, action in enumerate(actions):
             for robot, command in zip(robots, env._scale(action), strict=True):
                 robot._command(command)
-            remaining = iter(robots)
+            substeps = [sum(segment.substeps for segment in s.timetable.steps[t]) for s in env._signals]
+            remaining = zip(robots, substeps, strict=True)
             begin = time.perf_counter()
             futures = [pool.submit(simulate, remaining) for _ in range(threads - 1)]
             simulate(remaining)
@@ -86,11 +97,12 @@ def bare(env: FetchVectorEnv, threads: int) -> Contender:
 
 
 def reference() -> Any:
-    """gymnasium-robotics' own environment."""
+    """gymnasium-robotics' own environment. Its episodes are long enough never to end within a measurement:
+    SubprocVecEnv would reset in the step that ends one."""
     import gymnasium_robotics
 
     gymnasium.register_envs(gymnasium_robotics)
-    return gymnasium.make("FetchPush-v4")
+    return gymnasium.make("FetchPush-v4", max_episode_steps=2 * HORIZON)
 
 
 def measure(num_envs: int, threads: int, repeats: int, others: bool) -> dict[str, Any]:
@@ -104,14 +116,16 @@ def measure(num_envs: int, threads: int, repeats: int, others: bool) -> dict[str
             "ours": stepping(ours("nominal", threads)),
             "bound": bare(ours("nominal", 1), threads),
             "ours_train": stepping(ours("train", threads)),
+            "bound_train": bare(ours("train", 1), threads),
         }
         if others:
             import envpool
+            from stable_baselines3.common.vec_env import SubprocVecEnv
 
-            # One process an environment, so it is given the first columns of the actions.
             workers = gymnasium.vector.AsyncVectorEnv([reference] * threads, context="spawn")
-            of_all = stepping(stack.enter_context(contextlib.closing(workers)))
-            contenders["async"] = lambda actions: of_all(actions[:, :threads])
+            contenders["async"] = stepping(stack.enter_context(contextlib.closing(workers)))
+            subproc = SubprocVecEnv([reference] * threads, start_method="spawn")
+            contenders["sb3"] = stepping(stack.enter_context(contextlib.closing(subproc)))
             pool = envpool.make("FetchPush-v4", env_type="gymnasium", num_envs=num_envs, num_threads=threads, seed=0)
             contenders["envpool"] = stepping(stack.enter_context(contextlib.closing(pool)))
         return row(contenders, num_envs, threads, repeats)
@@ -124,13 +138,15 @@ def row(contenders: dict[str, Contender], num_envs: int, threads: int, repeats: 
     for repeat in range(repeats + 1):
         actions = rng.uniform(-1, 1, (HORIZON, num_envs, 4)).astype(np.float32)
         for name, contender in contenders.items():
-            seconds = contender(actions)
+            # Those with a process for each environment are given the first columns of the actions.
+            envs = threads if name in ("async", "sb3") else num_envs
+            seconds = contender(actions[:, :envs])
             if repeat > 0:  # the first one warms up
-                rates[name].append(HORIZON * (threads if name == "async" else num_envs) / seconds)
+                rates[name].append(HORIZON * envs / seconds)
     ratios = {
-        f"vs_{name}": round(median(a / b for a, b in zip(rates["ours"], rates[name], strict=True)), 3)
-        for name in ("bound", "async", "envpool")
-        if name in rates
+        name: round(median(a / b for a, b in zip(rates[ours], rates[other], strict=True)), 3)
+        for name, (ours, other) in RATIOS.items()
+        if other in rates
     }
     steps_per_second = {name: round(median(rate)) for name, rate in rates.items()}
     return {"envs": num_envs, "threads": threads, "steps_per_second": steps_per_second, **ratios}
@@ -155,22 +171,15 @@ def main() -> None:
             print(rows[-1], file=sys.stderr, flush=True)
     headline = next((r for r in rows if r["envs"] == 64 and "vs_async" in r), rows[-1])
     result = {
-        "benchmark": "env_throughput",
-        "command": shlex.join(["python", *sys.argv]),
         "task": "FetchPush",
         "repeats": args.repeats,
-        "figures": {name: headline[name] for name in TARGETS},
+        "figures": {name: headline[name] for name in RATIOS},
         "figures_of": {key: headline[key] for key in ("envs", "threads")},
         "targets": TARGETS,
         "rows": rows,
-        "load_average": os.getloadavg()[0],
-        "envpool": version_of("envpool"),
-        **provenance(),
+        "others": {name: version_of(name) for name in ("envpool", "stable-baselines3")},
     }
-    if not args.quick:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result))
+    publish("env_throughput", result, None if args.quick else args.out)
 
 
 if __name__ == "__main__":

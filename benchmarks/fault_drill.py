@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sim2real.deploy.bundle import load_bundle
-from sim2real.deploy.drill import drill, is_safe
+from sim2real.deploy.drill import drill, is_safe, table
 from sim2real.deploy.faults import FAULTS
 from sim2real.deploy.runner import BundleRunner
 from sim2real.deploy.safety import SafetyConfig
@@ -45,22 +45,6 @@ def drill_bundle(args: argparse.Namespace, path: Path) -> list[dict[str, Any]]:
     )
     env.close()
     return rows
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
-    keys = (
-        *("fault", "not_finite", "worst_command", "worst_step", "model_saw_bad"),
-        *("held", "latched", "steps_to_hold", "steps_to_latch", "success"),
-    )
-    lines = [keys, ["---"] * len(keys), *([_cell(row[key]) for key in keys] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "never"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def main() -> int:

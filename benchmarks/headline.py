@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sim2real.provenance import provenance
+from publishing import publish
 
 SIM2REAL = [sys.executable, "-m", "sim2real"]
 
@@ -79,21 +78,17 @@ def main() -> None:
     with ThreadPoolExecutor(args.parallel) as pool:
         seeds = list(pool.map(lambda seed: train_and_score(args, seed), args.seeds))
     result = {
-        "benchmark": f"headline {args.preset}",
-        "command": shlex.join(["python", *sys.argv]),
         "parallel": args.parallel,
         "episodes": args.episodes,
         "eval_seed": args.eval_seed,
         "success": {str(seed["seed"]): success(seed) for seed in seeds},
         "seeds": seeds,
-        **provenance(),
     }
     if not args.no_bundle:
         bundle = args.results / "bundles" / args.preset
         first = args.runs / f"{args.preset}_s{args.seeds[0]}"
         call(first.with_suffix(".log"), "export", str(first), "--out", str(bundle))
-    (args.results / f"{args.preset}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps({key: value for key, value in result.items() if key != "seeds"}))
+    publish(f"headline {args.preset}", result, args.results / f"{args.preset}.json", unprinted=["seeds"])
 
 
 if __name__ == "__main__":

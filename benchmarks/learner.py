@@ -2,32 +2,33 @@
 
 The memory reads neither goal nor reward, so one unroll serves every relabelled goal and only the heads are repeated.
 Beside the update with one goal stand: four goals from one unroll, and four goals from four unrolls (four times the
-episodes), which is what an agent without this separation pays. All are timed in turn in one run; medians.
+episodes), which is what an agent without this separation pays. All are timed in turn in one run; medians. The bound is
+the rate of a square matrix product in the same process: what is missing to it is memory traffic, small kernels, Python.
 
     python benchmarks/learner.py
-    python benchmarks/learner.py --quick --preset fetch_push_dr --device cuda
+    python benchmarks/learner.py --quick --preset fetch_push_dr --device cpu
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import shlex
 import statistics
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from publishing import publish
 from sim2real.agents.rdpg import RDPG
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.collect import rollout
 from sim2real.commands import choose_device, resolve
 from sim2real.config import ExperimentConfig
 from sim2real.envs import make_vec
-from sim2real.provenance import provenance
 
 
 def variants(agent: RDPGConfig) -> dict[str, RDPGConfig]:
@@ -53,36 +54,62 @@ def build(config: ExperimentConfig, agent: RDPGConfig, device: str) -> RDPG:
 
 def seconds_per_update(learner: RDPG, updates: int) -> float:
     """Wall seconds of one update, with its sampling and relabelling."""
-    _synchronize(learner)
+    _synchronize(learner.device)
     begin = time.perf_counter()
     for _ in range(updates):
         learner._update_once(learner.replay.sample(learner.config.batch_episodes, learner._draw))
-    _synchronize(learner)
+    _synchronize(learner.device)
     return (time.perf_counter() - begin) / updates
 
 
-def matmul_flops(device: torch.device, size: int = 1024) -> float:
+def flops_per_update(learner: RDPG) -> float:
+    """Floating-point operations of the matrix products of one update, forward and backward."""
+    rnns = [m for n in learner._modules().values() for m in n.modules() if isinstance(m, nn.LSTM | nn.GRU)]
+    counter, missed = FlopCounterMode(display=False), [0.0]
+
+    def before(rnn: nn.Module, inputs: Any) -> None:
+        missed.append(float(counter.get_total_flops()))
+
+    def after(rnn: nn.LSTM | nn.GRU, inputs: tuple[Tensor, ...], outputs: Any) -> None:
+        # The counter does not see into fused recurrent kernels, backward included; into others it does.
+        if counter.get_total_flops() == missed.pop():
+            missed[0] += recurrent_flops(rnn, inputs[0]) * (3 if torch.is_grad_enabled() else 1)
+
+    hooks = [h for r in rnns for h in (r.register_forward_pre_hook(before), r.register_forward_hook(after))]
+    with counter:
+        learner._update_once(learner.replay.sample(learner.config.batch_episodes, learner._draw))
+    for hook in hooks:
+        hook.remove()
+    return counter.get_total_flops() + missed[0]
+
+
+def recurrent_flops(rnn: nn.LSTM | nn.GRU, x: Tensor) -> float:
+    """Matrix products of one pass over ``x`` [B, T, I]: ``2 B T gates H (I + H)``."""
+    weights = sum(weight.numel() for name, weight in rnn.named_parameters() if "weight" in name)
+    return 2.0 * x.shape[0] * x.shape[1] * weights
+
+
+def matmul_flops(device: torch.device) -> float:
     """Floating-point operations per second of a square matrix product: this process's bound, measured beside it."""
+    size = 4096 if device.type == "cuda" else 1024
     a = torch.randn(size, size, device=device)
     for _ in range(3):
         a @ a
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    _synchronize(device)
     begin = time.perf_counter()
     for _ in range(10):
         a @ a
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    _synchronize(device)
     return 10 * 2 * size**3 / (time.perf_counter() - begin)
 
 
-def _synchronize(learner: RDPG) -> None:
-    if learner.device.type == "cuda":
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def measure(config: ExperimentConfig, device: str, *, rounds: int, updates: int) -> dict[str, float]:
-    """Medians over ``rounds`` in which every variant takes its turn."""
+    """Medians over ``rounds`` in which every variant takes its turn, and the matrix product."""
     learners = {name: build(config, agent, device) for name, agent in variants(config.agent).items()}
     for learner in learners.values():
         seconds_per_update(learner, 2)
@@ -92,41 +119,55 @@ def measure(config: ExperimentConfig, device: str, *, rounds: int, updates: int)
         for name, learner in learners.items():
             times[name].append(seconds_per_update(learner, updates))
         flops.append(matmul_flops(torch.device(device)))
-    seconds = {name: statistics.median(values) for name, values in times.items()}
-    steps = config.agent.batch_episodes * learners["preset"].env.task.horizon
-    return {
+    return figures(learners, {name: statistics.median(t) for name, t in times.items()}, statistics.median(flops))
+
+
+def figures(learners: dict[str, RDPG], seconds: dict[str, float], bound: float) -> dict[str, float]:
+    """Ratios and rates from seconds per update and the bound (in floating-point operations per second).
+
+    A sequence step is one step of one episode of a batch: what a memory unrolls. A goal is one relabelled transition:
+    what the heads are evaluated on.
+    """
+    config, task = learners["preset"].config, learners["preset"].env.task
+    steps = config.batch_episodes * task.horizon
+    goals = config.batch_episodes * (config.steps_per_episode or task.horizon) * config.num_goals
+    gflop = {name: flops_per_update(learner) / 1e9 for name, learner in learners.items()}
+    found = {
         **{f"{name}_ms": 1e3 * value for name, value in seconds.items()},
         "four_goals_vs_one": seconds["four_goals"] / seconds["one_goal"],
         "four_unrolls_vs_one": seconds["four_unrolls"] / seconds["one_goal"],
         "sequence_steps_per_second": steps / seconds["preset"],
-        "matmul_gflops": statistics.median(flops) / 1e9,
+        "goals_per_second": goals / seconds["preset"],
+        "preset_gflop": gflop["preset"],
+        "matmul_gflops": bound / 1e9,
+        **{f"{name}_share_of_bound": 1e9 * gflop[name] / seconds[name] / bound for name in learners},
     }
+    return {name: round(value, 4) for name, value in found.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="fetch_push_dr", help="preset or YAML file whose agent is timed")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda", "auto"])
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], nargs="+", help="default: cpu and, where there is one, cuda"
+    )
     parser.add_argument("--threads", type=int, default=1, help="torch's threads on the CPU")
     parser.add_argument("--quick", action="store_true", help="a few updates only")
     parser.add_argument("--out", type=Path, default=Path("results/learner.json"), help="file for the figures")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    config, device = resolve(args.preset, []), choose_device(args.device)
-    figures = measure(config, device, rounds=3 if args.quick else 9, updates=3 if args.quick else 10)
+    devices = args.device or ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    config, rounds = resolve(args.preset, []), 3 if args.quick else 9
+    found = {d: measure(config, choose_device(d), rounds=rounds, updates=3 if args.quick else 10) for d in devices}
     result = {
-        "benchmark": "learner",
-        "command": shlex.join(["python", *sys.argv]),
         "preset": args.preset,
-        "device": device,
         "threads": args.threads,
-        **{name: round(value, 3) for name, value in figures.items()},
-        **provenance(),
+        "figures": found[devices[0]],
+        "figures_of": {"device": devices[0]},
+        "devices": found,
+        "gpu": torch.cuda.get_device_name() if "cuda" in devices else None,
     }
-    if not args.quick:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result))
+    publish("learner", result, None if args.quick else args.out)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,17 @@
-"""Write the README's table from the files under results/, so that every figure in it has a source.
+"""Write the tables of README.md and docs/performance.md from the files under results/: every figure has a source.
 
-python benchmarks/results_table.py           # rewrites the table in README.md
-python benchmarks/results_table.py --check   # exit status 1 if README.md is not up to date
+python benchmarks/results_table.py           # rewrites the tables
+python benchmarks/results_table.py --check   # exit status 1 if one is not up to date
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- results: written by benchmarks/results_table.py -->", "<!-- end of results -->"
-
-
-def load(name: str) -> dict[str, Any] | None:
-    """A file of figures, or None where it was not measured yet."""
-    path = ROOT / "results" / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+import performance_tables
+from publishing import ROOT, load
 
 
 def success_cell(result: dict[str, Any], setting: str) -> str:
@@ -75,29 +67,48 @@ def ratio_rows() -> list[str]:
     return rows
 
 
-def table() -> str:
-    """The README's section between its two marks."""
+def readme() -> dict[str, list[str]]:
+    """The README's section."""
     note = (
         "Success at the last step of 1,000 unseen episodes, one number a seed (`python benchmarks/headline.py "
         "PRESET`), on two cores that other work shared; the files hold intervals, versions and commits."
     )
-    return "\n".join([BEGIN, note, "", *preset_rows(), "", *ratio_rows(), END])
+    return {"results": [note, "", *preset_rows(), "", *ratio_rows()]}
+
+
+def rewritten(text: str, sections: dict[str, list[str]]) -> str:
+    """``text`` with new lines between the two marks of every section.
+
+    Raises:
+        ValueError: a section has no marks in the text.
+    """
+    for name, lines in sections.items():
+        begin, end = f"<!-- {name}: written by benchmarks/results_table.py -->", f"<!-- end of {name} -->"
+        if begin not in text or end not in text:
+            raise ValueError(f"the text has no {begin!r} with {end!r} after it")
+        before, _, rest = text.partition(begin)
+        text = before + "\n".join([begin, *lines, end]) + rest.partition(end)[2]
+    return text
+
+
+DOCUMENTS = {"README.md": readme, "docs/performance.md": performance_tables.tables}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; say whether README.md is up to date")
+    parser.add_argument("--check", action="store_true", help="write nothing; say what is not up to date")
     args = parser.parse_args()
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    new = before + table() + rest.partition(END)[2]
-    if not args.check:
-        readme.write_text(new, encoding="utf-8")
-    elif new != text:
-        print("README.md is not up to date with results/: run python benchmarks/results_table.py")
-        return 1
-    return 0
+    old = []
+    for name, sections in DOCUMENTS.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        new = rewritten(text, sections())
+        if new != text:
+            old.append(name)
+            if not args.check:
+                (ROOT / name).write_text(new, encoding="utf-8")
+    if args.check and old:
+        print(f"not up to date with results/: {', '.join(old)}; run python benchmarks/results_table.py")
+    return int(args.check and bool(old))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,10 @@
-"""State <-> ``state.safetensors`` + ``state.json``: no pickle, versioned, and never half written.
-
-A directory is written beside its place, flushed to the disk, and only then renamed over the one before. Whenever the
-process is killed, one complete directory is found: the new one, or the one before.
-"""
+"""State <-> ``state.safetensors`` + ``state.json``: no pickle, versioned, never half written (`sim2real.folders`)."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sim2real.errors import UserError
+from sim2real.folders import complete_directory, replaced_directory
 from sim2real.types import State
 
 FORMAT = "sim2real-state"
@@ -70,46 +64,6 @@ def save_policy(folder: Path, policy: torch.nn.Module, meta: Mapping[str, Any]) 
     with replaced_directory(folder) as new:
         _write_tensors(new / "model.safetensors", policy.state_dict())
         (new / "policy.json").write_text(text + "\n", encoding="utf-8")
-
-
-@contextlib.contextmanager
-def replaced_directory(path: Path) -> Iterator[Path]:
-    """A new directory to fill; on leaving, it is on the disk and stands at ``path``. After an error nothing changed."""
-    new, old = _beside(path, "new"), _beside(path, "old")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
-        yield new
-        for file in [*new.iterdir(), new]:
-            _flush(file)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-    # A directory can't be renamed over another one, so the old one steps aside first. Killed between the two renames,
-    # `path` is missing and `old` is complete: complete_directory() finds it, and it stays until the next is in place.
-    if path.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        path.rename(old)
-    new.rename(path)
-    _flush(path.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def complete_directory(path: Path) -> Path | None:
-    """Where the last directory that ``replaced_directory`` completed is: ``path``, or beside it after a kill."""
-    return next((folder for folder in (path, _beside(path, "old")) if folder.is_dir()), None)
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(f"{path.name}.{suffix}")
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_tensors(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:

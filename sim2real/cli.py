@@ -48,6 +48,7 @@ EXTRAS = {
     "stable_baselines3": "baselines",
     "tensorboard": "track",
     "imageio_ffmpeg": "video",
+    "huggingface_hub": "hub",
 }
 """Module that is not installed with the core -> the extra that brings it."""
 PRESET = "(default: what the preset says)"
@@ -163,6 +164,30 @@ def run() -> int:
     raise AssertionError("main() hands this command to sim2real.deploy, whose parser is that of a bundle's own runner")
 
 
+def drill(
+    bundle: Positional[Annotated[Path, arg(metavar="BUNDLE")]],
+    safety: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the contract's limits)")] = None,
+    dynamics: Annotated[str, arg(metavar="NAME_OR_YAML")] = "nominal",
+    episodes: Annotated[int, arg(metavar="N")] = 5,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+) -> int:
+    """Inject faults into a simulated robot and its policy, one after the other, and measure what was sent.
+
+    Commands are in units of the limits, steps in units of the rate limit: nothing may be above 1. The row "none" shows
+    what the safety settings cost. The exit code is 1 if anything was sent that was not allowed.
+
+    Args:
+        bundle: Folder that `sim2real export` wrote.
+        safety: Settings of the safety filter, JSON (see docs/deployment.md).
+        dynamics: Packaged set of dynamics, or path of a YAML file with one.
+        episodes: Episodes for each fault.
+        seed: Which episodes.
+    """
+    from sim2real import commands
+
+    return commands.drill(bundle, safety, dynamics, episodes=episodes, seed=seed)
+
+
 def record(
     source: Positional[Annotated[Path, arg(metavar="RUN_OR_BUNDLE")]],
     dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
@@ -203,6 +228,46 @@ def report(
     return commands.report(run_dir, dynamics, episodes=episodes, seed=seed)
 
 
+def push(
+    bundle: Positional[Annotated[Path, arg(metavar="BUNDLE")]],
+    repo_id: Positional[Annotated[str, arg(metavar="REPO_ID")]],
+    private: bool = False,
+    revision: Annotated[str | None, arg(metavar="BRANCH", help_behavior_hint="(default: main)")] = None,
+) -> int:
+    """Publish a bundle on the Hugging Face Hub, after checking its files and replaying its golden rollout.
+
+    Who you are is read from `hf auth login` or HF_TOKEN, another Hub than the public one from HF_ENDPOINT.
+
+    Args:
+        bundle: Folder that `sim2real export` wrote.
+        repo_id: Model repository, NAMESPACE/NAME; made if it does not exist.
+        private: Make it private; refused if it exists and is public.
+        revision: Branch to commit to; made if it does not exist.
+    """
+    from sim2real import commands
+
+    return commands.push(bundle, repo_id, private=private, revision=revision)
+
+
+def pull(
+    repo_id: Positional[Annotated[str, arg(metavar="REPO_ID")]],
+    out: Annotated[Path, arg(metavar="DIR")],
+    revision: Annotated[str | None, arg(metavar="REVISION", help_behavior_hint="(default: the newest of main)")] = None,
+) -> int:
+    """Fetch a bundle from the Hugging Face Hub and check that it is complete and unaltered.
+
+    The checksums tell that nothing was lost or changed since the export, not who made it: pull from people you trust.
+
+    Args:
+        repo_id: Model repository, NAMESPACE/NAME.
+        out: Folder of the bundle; a bundle that is already there is replaced.
+        revision: Branch, tag or commit.
+    """
+    from sim2real import commands
+
+    return commands.pull(repo_id, out, revision=revision)
+
+
 def list_() -> int:
     """Show the presets, the tasks and the sets of dynamics."""
     from sim2real import commands
@@ -222,8 +287,11 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "export": export,
     "run": run,
+    "drill": drill,
     "record": record,
     "report": report,
+    "push": push,
+    "pull": pull,
     "list": list_,
     "doctor": doctor,
 }

@@ -192,6 +192,33 @@ def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
     return _make_env(task_of(env_id), dynamics, episodes=1)
 
 
+def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, seed: int) -> int:
+    """Measure what is sent under every fault, in simulation."""
+    from sim2real.deploy import BundleRunner, load_bundle
+    from sim2real.deploy.drill import drill as run
+    from sim2real.deploy.drill import is_safe, table
+    from sim2real.deploy.faults import FAULTS
+    from sim2real.deploy.safety import SafetyConfig, load_safety
+    from sim2real.deploy.sim_robot import SimRobot
+
+    _check_episodes(episodes, seed)
+    config = load_safety(safety) if safety else SafetyConfig()
+    runner = BundleRunner(load_bundle(bundle))
+    contract = runner.bundle.contract
+    env = simulated(contract.task, dynamics)
+    rows = run(
+        runner,
+        lambda: SimRobot(contract, env, seed=seed),
+        FAULTS,
+        episodes=episodes,
+        config=config,
+        progress=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    env.close()
+    print(table(rows))
+    return 0 if all(map(is_safe, rows)) else 1
+
+
 def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
     """Sets of dynamics by name, for the evaluation of a bundle; tasks of other libraries don't say what theirs are."""
     from sim2real.bundle_evaluation import Setting
@@ -203,6 +230,30 @@ def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Se
         )
         for name in dynamics
     }
+
+
+def push(bundle: Path, repo_id: str, *, private: bool, revision: str | None) -> int:
+    """Check a bundle and publish it on the Hub."""
+    from sim2real import hub
+
+    done = hub.push(bundle, repo_id, private=private, revision=revision)
+    print(f"pushed {bundle} to {done.repo_id}: {done.url}")
+    print(f"get exactly this one: sim2real pull {done.repo_id} --revision {done.commit} --out DIR")
+    return 0
+
+
+def pull(repo_id: str, out: Path, *, revision: str | None) -> int:
+    """Fetch a bundle from the Hub and check it."""
+    from sim2real import hub
+
+    done = hub.pull(repo_id, out, revision=revision)
+    print(f"pulled {done.repo_id} at {done.commit} to {out}; every file is the one that was exported")
+    if not hub.has_own_runner(out):
+        print(
+            f"{out}/runner.pyz is a program from {done.repo_id}, other than the runner of this sim2real: run the "
+            f"bundle with `sim2real run {out}`, or look into it before you start it"
+        )
+    return 0
 
 
 def list_all() -> int:

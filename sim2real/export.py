@@ -21,7 +21,6 @@ from safetensors.torch import load, save
 
 from sim2real.bundle_documents import TOLERANCE, build_contract, manifest, to_yaml, trained_with
 from sim2real.bundle_evaluation import Setting, evaluate_bundle
-from sim2real.checkpoint import replaced_directory
 from sim2real.deploy.bundle import (
     CARD_FILE,
     CONFIG_FILE,
@@ -37,6 +36,7 @@ from sim2real.deploy.bundle import (
 from sim2real.deploy.contract import METADATA_KEY
 from sim2real.deploy.parity import replay_error
 from sim2real.exportable import ExportError
+from sim2real.folders import check_replaceable, replaced_directory
 from sim2real.golden import carried, golden_readings, golden_rollout
 from sim2real.model_card import model_card
 from sim2real.onnx_export import onnx_bytes, with_contract
@@ -69,8 +69,8 @@ def export(
         episodes: how many under each; with 0 the contract and the model card say that nothing was measured.
 
     Raises:
-        ExportError: the exported policy differs from the trained one by more than 1e-5, or ``out_dir`` holds other
-            files; nothing is written then.
+        ExportError: the exported policy differs from the trained one by more than 1e-5; nothing is written then.
+        UserError: ``out_dir`` holds other files.
     """
     policy, meta = load_policy(run_dir)
     trained = {**trained_with(Path(run_dir)), "dynamics": dynamics}
@@ -85,9 +85,7 @@ def export(
 
 def replace_bundle(out: Path, fill: Callable[[Path], object]) -> Path:
     """Let ``fill`` write a bundle into a new folder, which then takes the place of ``out``; see `export`."""
-    foreign = sorted(file.name for file in out.iterdir() if file.name not in FILES) if out.is_dir() else []
-    if foreign or out.is_file():
-        raise ExportError(f"--out {out} holds other things than a bundle ({', '.join(foreign[:3])}); give a new folder")
+    check_replaceable(out, FILES, "a bundle")
     with replaced_directory(out) as folder:
         fill(folder)
     return out
@@ -161,7 +159,8 @@ def _write(folder: Path, files: Mapping[str, bytes], contract: Mapping[str, Any]
 
 def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    # Floats hardly get smaller by compression, and without it a few lines of C++ can read them (examples/cpp).
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

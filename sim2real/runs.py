@@ -22,9 +22,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from sim2real.checkpoint import CheckpointError, complete_directory, save_policy
+from sim2real.checkpoint import CheckpointError, save_policy
 from sim2real.config import ConfigError, ExperimentConfig, build, changed_keys, to_dict
 from sim2real.errors import UserError, unknown
+from sim2real.folders import complete_directory
 from sim2real.overlays import dump_yaml, read_yaml
 from sim2real.provenance import provenance
 from sim2real.types import Element, Policy, TaskSpec

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal, Protocol
 
-from sim2real.checkpoint import CheckpointError, complete_directory, load_state, save_state
+from sim2real.checkpoint import CheckpointError, load_state, save_state
 from sim2real.config import TrainerConfig
+from sim2real.folders import complete_directory
 from sim2real.metrics import Means, MetricsLog
 from sim2real.progress import ProgressReport, duration
 from sim2real.types import Algorithm, Policy

@@ -10,14 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sim2real.checkpoint import (
-    CheckpointError,
-    complete_directory,
-    load_state,
-    replaced_directory,
-    save_policy,
-    save_state,
-)
+from sim2real.checkpoint import CheckpointError, load_state, save_policy, save_state
 
 
 def round_trip(folder: Path, value: Any) -> Any:
@@ -188,15 +181,6 @@ def test_foreign_and_newer_files(tmp_path: Path, content: Any, message: str) -> 
 # ---- kills -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_while_writing_leaves_what_was_there(tmp_path: Path) -> None:
-    save_state(tmp_path / "state", {"x": 1})
-    with pytest.raises(MemoryError), replaced_directory(tmp_path / "state") as new:
-        (new / "half").write_text("")
-        raise MemoryError
-    assert load_state(tmp_path / "state") == {"x": 1}
-    assert list(tmp_path.iterdir()) == [tmp_path / "state"]
-
-
 @pytest.mark.parametrize("killed_at", [1, 2, 3, 4])
 def test_a_kill_at_each_step_of_the_replacement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
@@ -219,7 +203,7 @@ def test_a_kill_at_each_step_of_the_replacement(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", stop_at(Path.rename))
-        patch.setattr("sim2real.checkpoint.shutil.rmtree", stop_at(lambda folder, ignore_errors: None))
+        patch.setattr("sim2real.folders.shutil.rmtree", stop_at(lambda folder, ignore_errors: None))
         step[0] = -1  # the first rmtree clears the way and counts as step 0
         with pytest.raises(Killed):
             save_state(tmp_path / "state", {"x": 2})
@@ -296,14 +280,6 @@ def test_a_run_killed_at_random_moments_goes_on_as_if_unbroken(tmp_path: Path) -
     state = load_state(tmp_path / "checkpoint")["algorithm"]
     del state["ballast"]
     assert flat(state) == flat(unbroken.state_dict())
-
-
-def test_complete_directory(tmp_path: Path) -> None:
-    assert complete_directory(tmp_path / "x") is None
-    (tmp_path / "x.old").mkdir()
-    assert complete_directory(tmp_path / "x") == tmp_path / "x.old"
-    (tmp_path / "x").mkdir()
-    assert complete_directory(tmp_path / "x") == tmp_path / "x"
 
 
 def test_save_policy(tmp_path: Path) -> None:

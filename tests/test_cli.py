@@ -46,7 +46,7 @@ def written(folder: Path) -> list[str]:
 
 TRAIN = ["train", "tiny.yaml", "--run-dir", "run"]
 MISTAKES = [
-    (["trian", "fetch_reach"], "unknown command 'trian'. Did you mean 'train'? Allowed: doctor, evaluate"),
+    (["trian", "fetch_reach"], "unknown command 'trian'. Did you mean 'train'? Allowed: doctor, drill, evaluate"),
     (["train", "fetch_reech"], "unknown preset 'fetch_reech'. Did you mean 'fetch_reach'?"),
     (["train", "nothing.yaml"], "there is no file 'nothing.yaml'"),
     ([*TRAIN, "--set", "env.num_env=3"], "env: unknown key 'num_env'. Did you mean 'num_envs'?"),
@@ -75,8 +75,12 @@ MISTAKES = [
         ["export", ".", "--out", "bundle"],
         ". is not a run directory; give a folder that `sim2real train --run-dir` made",
     ),
+    (["export", ".", "--out", "bundle", "--episodes", "-1"], "--episodes has to be at least 0 (0: export without"),
     (["report", "."], ". is not a run directory"),
     (["record", "."], "there is no policy.yaml in ."),
+    (["run", ".", "--robot", "simm"], "unknown robot 'simm'. Did you mean 'sim'?"),
+    (["run", "."], "--robot is needed: sim, replay, ros2, or MODULE:FACTORY for your own"),
+    (["drill", "."], "there is no policy.yaml in ."),
     (["run", ".", "--env", "sim2real/FetchReach-v0"], "there is no policy.yaml in ."),
 ]
 

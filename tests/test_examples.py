@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from sim2real.envs import load_dynamics
+from sim2real.envs.fetch import TASKS, task_spec
+from sim2real.export import write_bundle
+
+from .bundles import META, make_policy
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -13,6 +18,26 @@ def test_own_policy() -> None:
     command = [sys.executable, "examples/own_policy.py", "--episodes", "2"]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert "fast, unseen" in output and "Comparison" in output
+
+
+def test_own_robot(tmp_path: Path) -> None:
+    task = task_spec(TASKS["FetchReach"], ())
+    write_bundle(tmp_path, make_policy("lstm", task), META)
+    command = [
+        sys.executable,
+        "-m",
+        "sim2real",
+        "run",
+        str(tmp_path),
+        "--robot",
+        "own_robot:PointGripper",
+        "--steps",
+        "15",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT / "examples", env=environment, check=True, capture_output=True, text=True)
+    assert "cm from its goal" in done.stdout
+    assert "15 steps of 40 ms" in done.stdout
 
 
 def test_heavy_box_changes_what_it_says_and_nothing_else() -> None:

@@ -24,6 +24,7 @@ from sim2real.deploy import BundlePolicy, BundleRunner, load_bundle
 from sim2real.deploy.bundle import FILES, BackendName
 from sim2real.deploy.parity import replay_error
 from sim2real.envs import load_dynamics
+from sim2real.errors import UserError
 from sim2real.export import export, write_bundle
 from sim2real.exportable import ExportError
 from sim2real.golden import golden_rollout
@@ -237,7 +238,7 @@ def test_a_policy_that_differs_is_refused_and_nothing_is_written(drifting_run: N
 
 def test_files_that_are_no_bundle_are_not_replaced(drifting_run: None, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(ExportError, match=r"holds other things than a bundle \(thesis.tex\)"):
+    with pytest.raises(UserError, match=r"holds other things than a bundle \(thesis.tex\)"):
         export(tmp_path / "run", tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 

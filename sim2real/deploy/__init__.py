@@ -1,4 +1,4 @@
-"""Run an exported policy: standard library, numpy and onnxruntime, nothing of the training side.
+"""Run an exported policy: standard library, numpy, onnxruntime where it is installed; nothing of the training side.
 
 runner = BundleRunner("bundle")
 runner.reset()
@@ -8,7 +8,9 @@ action = runner.step({"gripper_position_x": 1.34, ...})   # raw readings in, phy
 from sim2real.deploy.bundle import FILES, Bundle, is_bundle, load_bundle, verify_files
 from sim2real.deploy.bundle_policy import BundlePolicy
 from sim2real.deploy.contract import BundleError, Contract
+from sim2real.deploy.robot import EpisodicRobot, Reading, Robot
 from sim2real.deploy.runner import BundleRunner, ObservationError
+from sim2real.deploy.safety import SafetyConfig, SafetyFilter
 from sim2real.deploy.simulate import check_task
 
 __all__ = [
@@ -18,7 +20,12 @@ __all__ = [
     "BundlePolicy",
     "BundleRunner",
     "Contract",
+    "EpisodicRobot",
     "ObservationError",
+    "Reading",
+    "Robot",
+    "SafetyConfig",
+    "SafetyFilter",
     "check_task",
     "is_bundle",
     "load_bundle",

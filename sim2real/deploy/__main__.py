@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sim2real.deploy.bundle import BackendName, Bundle, load_bundle
+from sim2real.deploy.bundle_policy import NO_RAMP
 from sim2real.deploy.replay_robot import LogReplayRobot, golden_recording, logged_recording
 from sim2real.deploy.robot import Robot
 from sim2real.deploy.ros2_mapping import load_mapping, table
@@ -110,7 +111,7 @@ def _settings(options: argparse.Namespace) -> SafetyConfig:
     """The safety settings given, or the defaults: without a ramp where an episode of the simulation starts."""
     if options.safety:
         return load_safety(options.safety)
-    return SafetyConfig(ramp_steps=0) if options.robot in ("sim", "replay") else SafetyConfig()
+    return NO_RAMP if options.robot in ("sim", "replay") else SafetyConfig()
 
 
 # ---- the robots ------------------------------------------------------------------------------------------------------
@@ -151,9 +152,7 @@ def _environment(env: str, dynamics: str, simulator: Simulator | None) -> Any:
 
 def _factory(name: str) -> Callable[[Any], Any]:
     """The object that ``MODULE:FACTORY`` names; the current folder comes first, as for a script."""
-    module_name, colon, attribute = name.partition(":")
-    if not (module_name and colon and attribute):
-        raise UserError(unknown("robot", name, ROBOTS) + ", or MODULE:FACTORY for your own")
+    module_name, _, attribute = name.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
@@ -224,9 +223,11 @@ def _check(options: argparse.Namespace) -> None:
         if not options.env and not options.topics:
             raise UserError("--robot is needed: sim, replay, ros2, or MODULE:FACTORY for your own")
         options.robot = "sim" if options.env else "ros2"
+    if options.robot not in ROBOTS and not all(options.robot.partition(":")):
+        raise UserError(unknown("robot", options.robot, ROBOTS) + ", or MODULE:FACTORY for your own")
     for name, robots in ONLY_FOR.items():
-        given = getattr(options, name) not in (None, False)
-        if given and options.robot not in robots:
+        value = getattr(options, name)
+        if value is not None and value is not False and options.robot not in robots:
             option = "--from" if name == "source" else "--" + name.replace("_", "-")
             raise UserError(f"{option} is for --robot {' or '.join(robots)}, not {options.robot}")
     for name, least in (("steps", 1), ("episodes", 1), ("seed", 0)):

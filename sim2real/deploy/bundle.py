@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +67,8 @@ class Bundle:
             BundleError: it exceeds the contract's tolerance, so this machine computes something else than the one that
                 exported the policy; or ``parity.npz`` is missing or altered.
         """
-        verified(self.path, PARITY_FILE, self.checksums)
-        with np.load(self.path / PARITY_FILE, allow_pickle=False) as golden:
+        content = verified(self.path, PARITY_FILE, self.checksums)
+        with np.load(io.BytesIO(content), allow_pickle=False) as golden:
             worst = replay_error(self, {name: golden[name] for name in golden.files})
         if not worst <= self.contract.tolerance:  # also refuses NaN
             raise BundleError(

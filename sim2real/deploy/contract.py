@@ -136,6 +136,7 @@ def parse_contract(document: Any) -> Contract:
     _check_terms(contract)
     _check_action(contract)
     _check_times(contract)
+    _check_seen(contract)
     return contract
 
 
@@ -197,6 +198,16 @@ def _check_times(contract: Contract) -> None:
             raise BundleError(f"the contract's {name} delay is [{low}, {high}] ms, expected 0 <= low <= high")
     if not 0 < contract.tolerance < math.inf:
         raise BundleError(f"the contract's tolerance is {contract.tolerance}, expected a positive number")
+
+
+def _check_seen(contract: Contract) -> None:
+    try:
+        bad = [name for name, (low, high) in contract.seen.items() if not -math.inf < low <= high < math.inf]
+        bad += [name for name in contract.seen if name not in contract.readings]
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"the contract's ranges of readings are damaged: {error}; export the policy again") from None
+    if bad:
+        raise BundleError(f"the contract's ranges of readings make no sense for {', '.join(bad)}; export again")
 
 
 def _elements(entries: Any) -> tuple[Element, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -98,8 +98,7 @@ def drill(
 
 
 def _row(runner: PolicyRunner, robot: DrillRobot, fault: Fault, episodes: int, config: SafetyConfig) -> dict[str, Any]:
-    contract = runner.bundle.contract
-    faulty = FaultyRobot(robot, fault, contract.control_dt)
+    faulty = FaultyRobot(robot, fault, runner.bundle.contract.control_dt)
     watched = FaultyRunner(runner, faulty)
     tally: _Tally | None = None
     for _ in range(episodes):
@@ -109,7 +108,7 @@ def _row(runner: PolicyRunner, robot: DrillRobot, fault: Fault, episodes: int, c
         robot.begin()
         faulty.begin()
         tally.before = _standstill(safety)
-        _episode(faulty, robot, safety, contract, tally)
+        _episode(faulty, robot, safety, tally)
         tally.episodes += 1
         tally.successes += bool(robot.outcome.success)
         tally.latched += safety.latched
@@ -117,13 +116,13 @@ def _row(runner: PolicyRunner, robot: DrillRobot, fault: Fault, episodes: int, c
     return _summary(fault, tally, watched.saw_bad)
 
 
-def _episode(faulty: FaultyRobot, robot: DrillRobot, safety: SafetyFilter, contract: Contract, tally: _Tally) -> None:
-    schedule = Schedule(due := robot.now(), contract.control_dt)
+def _episode(faulty: FaultyRobot, robot: DrillRobot, safety: SafetyFilter, tally: _Tally) -> None:
+    schedule = Schedule(due := robot.now(), faulty.dt)
     hold = latch = -1
     while not robot.over:
         reading = faulty.read()
         decision = safety.step(reading, faulty.now())
-        _send(robot, decision, contract, tally)
+        _send(robot, decision, safety.contract, tally)
         since = len(faulty.history) - 1 - ONSET
         if since >= 0:
             tally.reasons.update(str(reason) for reason in decision.reasons)
@@ -188,3 +187,19 @@ def is_safe(row: Mapping[str, Any]) -> bool:
     return (
         not row["not_finite"] and not row["model_saw_bad"] and max(row["worst_command"], row["worst_step"]) <= 1 + 1e-9
     )
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as Markdown."""
+    keys = (
+        *("fault", "not_finite", "worst_command", "worst_step", "model_saw_bad"),
+        *("held", "latched", "steps_to_hold", "steps_to_latch", "success"),
+    )
+    lines = [keys, ["---"] * len(keys), *([_cell(row[key]) for key in keys] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "never"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

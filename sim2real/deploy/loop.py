@@ -139,7 +139,7 @@ class ControlLoop:
         self.latched = (decision.detail or "latched") if decision.latched else ""
         if Reason.STARTED in decision.reasons:
             self._patience = math.inf
-        elif self.work.count * self._dt > self._patience:
+        elif not decision.latched and self.work.count * self._dt > self._patience:
             why = decision.detail or "the robot gives none"
             raise UserError(f"no usable reading within {self._patience:g} s: {why}")
 

@@ -139,6 +139,11 @@ def test_a_model_of_another_shape(broken: Path) -> None:
         (lambda c: c["delays"].update(action=[3, 2]), r"action delay is \[3.0, 2.0\] ms, expected 0 <= low"),
         (lambda c: c["delays"].pop("observation"), "the contract is damaged: KeyError: 'observation'"),
         (lambda c: c["parity"].update(tolerance=math.inf), "tolerance is inf"),
+        (lambda c: c.update(seen={"obs_0": [2, 1]}), "ranges of readings make no sense for obs_0"),
+        (lambda c: c.update(seen={"obs_0": [0, math.nan]}), "ranges of readings make no sense for obs_0"),
+        (lambda c: c.update(seen={"elbow": [0, 1]}), "ranges of readings make no sense for elbow"),
+        (lambda c: c.update(seen={"obs_0": [1]}), "ranges of readings are damaged"),
+        (lambda c: c.update(seen=[1]), "ranges of readings are damaged"),
         (lambda c: c["obs"][1]["elements"][0].update(name="obs_3"), "names these elements twice: obs_3"),
     ],
 )

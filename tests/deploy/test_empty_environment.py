@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,10 @@ print(sorted(heavy & set(sys.modules)))
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    # -I: neither this checkout nor PYTHONPATH may help out.
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=cwd, timeout=600)
+    """Without PYTHONPATH, and interpreters with -I: this checkout may not help out."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    arguments = list(map(str, command))
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=cwd, env=environment, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -39,7 +42,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(python: Path, *what: str | Path, cwd: Path) -> None:
-    options = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", ROOT / "constraints.txt")
+    options = ("-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", ROOT / "constraints.txt")
     run(python, *options, *what, cwd=cwd)
 
 
@@ -48,14 +51,17 @@ def test_the_archive_runs_on_numpy_alone(python: Path, lstm_bundle: Path, tmp_pa
     bundle = Path(shutil.copytree(lstm_bundle, tmp_path / "bundle"))
     done = run(python, "-I", bundle / "runner.pyz", "--robot", "replay", "--steps", "200", cwd=tmp_path)
     assert "200 steps" in done.stdout
-    assert "sim2real" not in run(python, "-m", "pip", "list", cwd=tmp_path).stdout
+    assert "sim2real" not in run(python, "-I", "-m", "pip", "list", cwd=tmp_path).stdout
 
 
 @pytest.mark.slow
 def test_the_wheel_runs_without_its_dependencies(python: Path, lstm_bundle: Path, tmp_path: Path) -> None:
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT, cwd=tmp_path)
+    # By way of the source distribution: what a build directory from before still holds must not get in.
+    run(sys.executable, "-m", "build", "--outdir", tmp_path, ROOT, cwd=tmp_path)
     install(python, "--no-deps", next(tmp_path.glob("*.whl")), cwd=tmp_path)
     assert run(python, "-I", "-c", CODE, lstm_bundle, cwd=tmp_path).stdout.splitlines() == ["numpy (4,)", "[]"]
+    done = run(python.parent / "sim2real", "run", lstm_bundle, "--robot", "replay", "--steps", "200", cwd=tmp_path)
+    assert "200 commands compared" in done.stdout
     install(python, "onnxruntime", cwd=tmp_path)
     assert run(python, "-I", "-c", CODE, lstm_bundle, cwd=tmp_path).stdout.splitlines() == ["onnx (4,)", "[]"]
     done = run(python, "-I", "-m", "sim2real.deploy", lstm_bundle, "--robot", "replay", cwd=tmp_path)

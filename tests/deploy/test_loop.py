@@ -226,12 +226,14 @@ def test_the_watchdog_holds_a_hanging_loop_and_the_filter_hears_of_it() -> None:
             time.sleep(max(until - time.monotonic(), 0.0))
 
     robot, lines = Hanging(contract), list[str]()
-    safety = SafetyFilter(FakeRunner(contract, constant(0.5)), SafetyConfig(ramp_steps=0, max_faults=25))
-    loop = ControlLoop(robot, safety, tell=lines.append)
+    # So patient that only the watchdog can begin the policy's memory anew.
+    config = SafetyConfig(ramp_steps=0, max_observation_age_s=60, timeout_s=60)
+    loop = ControlLoop(robot, SafetyFilter(FakeRunner(contract, constant(0.5)), config), tell=lines.append)
     loop.run(5)
     assert loop.watchdog_holds >= 1
     assert "hold" in robot.told[3:-1]
     assert lines[0].startswith("the watchdog held the robot")
+    assert loop.reasons["gap"] >= 1
 
 
 def test_every_step_is_logged(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim2real.collect import rollout
 from sim2real.deploy import Bundle, BundleError, BundlePolicy, BundleRunner, load_bundle
 from sim2real.deploy.loop import ControlLoop
 from sim2real.deploy.safety import SafetyConfig, SafetyFilter
 from sim2real.deploy.sim_robot import SimRobot
-from sim2real.evaluate import evaluate
 from tests.deploy.conftest import point_env
 
 
@@ -108,19 +108,20 @@ def test_with_a_wall_clock_the_world_does_not_wait_for_a_late_loop(bundle: Bundl
 
 
 def test_the_loop_gives_what_the_evaluator_gives_bit_for_bit(bundle: Bundle) -> None:
-    """Sixteen episodes of 8 steps: the same positions at the end, so every command of every step was the same."""
-    expected = evaluate(BundlePolicy(bundle), point_env(4), episodes=16, seed=4)
+    """Sixteen episodes of 8 steps; the evaluator keeps what it saw as float32."""
+    expected = rollout(point_env(16), BundlePolicy(bundle), deterministic=True, seed=4)
     robot = SimRobot(bundle.contract, point_env(), seed=4)
     safety = SafetyFilter(BundleRunner(bundle), SafetyConfig(ramp_steps=0))
     loop = ControlLoop(robot, safety, watched=False)
-    outcomes = []
-    for _ in range(16):
+    for observed, success in zip(expected.observation[:, :, 0], expected.success[:, -1], strict=True):
         robot.begin()
         safety.rearm()
-        assert loop.run(until=lambda: robot.over) == 8
-        outcomes.append(robot.outcome)
-    assert [o.success for o in outcomes] == list(expected.success)
-    np.testing.assert_array_equal([o.distance for o in outcomes], expected.final_distance)
+        positions = [position(robot)]
+        while not robot.over:
+            loop.run(1)
+            positions.append(position(robot))
+        np.testing.assert_array_equal(np.array(positions, np.float32), observed)
+        assert robot.outcome.success == success
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,204 @@
+"""The tables of docs/performance.md, from the files under results/ alone; written by `benchmarks/results_table.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from publishing import load
+
+TASKS = ("FetchReach", "FetchPush", "FetchPickAndPlace", "FetchSlide", "FetchPush_train")
+PROFILES = ("fetch_reach", "fetch_push", "fetch_push_dr")
+MISSING = "not measured yet"
+Result = dict[str, Any]
+Ends = list[float | None]
+
+
+def span(ends: Ends, unit: str = "") -> str:
+    """A number that may only be known to lie in a range: ``12 s``, ``> 9000 s``, ``2 to 5``, ``?``."""
+    low, high = ends
+    if high is None:
+        return f"> {_short(low)}{unit}" if low else "?"
+    if low == high:
+        return f"{_short(high)}{unit}"
+    return f"{_short(low)} to {_short(high)}{unit}"
+
+
+def _short(x: float | None) -> str:
+    return "?" if x is None else f"{x:.0f}" if x >= 100 else f"{x:.3g}"
+
+
+def _table(*rows: tuple[str, ...]) -> list[str]:
+    head, *rest = ("| " + " | ".join(row) + " |" for row in rows)
+    return [head, "|" + " --- |" * len(rows[0]), *rest]
+
+
+# ---- time to a solved task ---------------------------------------------------------------------------------------
+
+
+def time_to_solve() -> list[str]:
+    """Seconds and steps of every learner to every mark, and how much sooner ours was."""
+    head = ("task", "learner", "seeds", "to 0.5", "0.8", "0.9", "0.95", "steps to 0.9", "ours is faster to 0.9 by")
+    rows: list[tuple[str, ...]] = [head]
+    for task in TASKS:
+        result = load(f"time_to_solve_{task}")
+        if result is None:
+            rows.append((task, MISSING, *[""] * (len(head) - 2)))
+        else:
+            rows += [_learner_row(task, result, name) for name in result["learners"]]
+    return _table(*rows)
+
+
+def _learner_row(task: str, result: Result, name: str) -> tuple[str, ...]:
+    learner = result["learners"][name]
+    marks = learner["marks"]
+    projected = f" (projected: {learner['ms_per_step']:.0f} ms a step)" if learner.get("projected") else ""
+    faster = result["times_faster"].get(name)
+    return (
+        f"[{task}](../results/time_to_solve_{task}.json)",
+        f"`{name}`{projected}",
+        str(len(learner["seeds"])),
+        *(span(mark["seconds"], " s") for mark in marks.values()),
+        span(marks["0.9"]["samples"]),
+        "" if faster is None else span(faster["0.9"]),
+    )
+
+
+def faster(task: str, peer: str, mark: str) -> Callable[[], str | None]:
+    """A cell: how many times sooner than ``peer``."""
+
+    def cell() -> str | None:
+        result = load(f"time_to_solve_{task}")
+        found = None if result is None else result["times_faster"].get(peer)
+        return None if found is None else span(found[mark])
+
+    return cell
+
+
+def our_seconds(task: str) -> Ends | None:
+    """Ours to 0.9."""
+    result = load(f"time_to_solve_{task}")
+    if result is None:
+        return None
+    ends: Ends = result["learners"][result["ours"]]["marks"]["0.9"]["seconds"]
+    return ends
+
+
+def minutes_to_push() -> str | None:
+    ends = our_seconds("FetchPush")
+    return None if ends is None else span([None if x is None else x / 60 for x in ends], " min")
+
+
+def randomised_to_nominal() -> str | None:
+    """Wall time of the LSTM under randomised dynamics over that of the feed-forward policy under nominal ones."""
+    randomised, nominal = our_seconds("FetchPush_train"), our_seconds("FetchPush")
+    if not randomised or not nominal or nominal[0] is None or nominal[1] is None or randomised[0] is None:
+        return None
+    return span([randomised[0] / nominal[1], None if randomised[1] is None else randomised[1] / nominal[0]])
+
+
+def ratio(name: str, key: str) -> Callable[[], str | None]:
+    """A cell: a headline figure of a benchmark."""
+
+    def cell() -> str | None:
+        result = load(name)
+        value = None if result is None else result.get("figures", result).get(key)
+        return None if value is None else f"{value:.2f}"
+
+    return cell
+
+
+ASKED: tuple[tuple[str, str, Callable[[], str | None]], ...] = (
+    ("FetchReach: sooner to 0.95 than SAC+HER", ">= 5", faster("FetchReach", "sac_her", "0.95")),
+    ("FetchPush: minutes to 0.9", "<= 6", minutes_to_push),
+    (
+        "FetchPush: sooner to 0.9 than the best of SAC+HER and DDPG+HER",
+        ">= 10",
+        faster("FetchPush", "best_measured", "0.9"),
+    ),
+    ("FetchPush: sooner to 0.9 than TQC+HER (projected)", ">= 50", faster("FetchPush", "tqc_her", "0.9")),
+    ("FetchPickAndPlace: likewise", "", faster("FetchPickAndPlace", "best_measured", "0.9")),
+    ("FetchPickAndPlace: sooner to 0.9 than TQC+HER (projected)", "", faster("FetchPickAndPlace", "tqc_her", "0.9")),
+    ("FetchPush randomised, LSTM: time to 0.9 over that of feed-forward, nominal", "<= 2.5", randomised_to_nominal),
+    ("environment steps/s, randomised, over bare `mj_step`", ">= 0.9", ratio("env_throughput", "train_vs_bound")),
+    ("environment steps/s over EnvPool", ">= 1.2", ratio("env_throughput", "vs_envpool")),
+)
+
+
+def asked() -> list[str]:
+    """What was aimed for beside what was reached."""
+    rows = [(what, aim, cell() or MISSING) for what, aim, cell in ASKED]
+    return _table(("figure", "asked", "measured"), *rows)
+
+
+# ---- where time goes ---------------------------------------------------------------------------------------------
+
+
+def profile() -> list[str]:
+    """Shares of a training's wall time, thread by thread; one column a preset."""
+    results = {name: load(f"profile_{name}") for name in PROFILES}
+    found = {name: result for name, result in results.items() if result is not None}
+    if not found:
+        return _table(("thread", "what", *(f"`{name}`" for name in PROFILES)), ("", MISSING, *[""] * len(PROFILES)))
+    keys: dict[tuple[str, str], None] = {}
+    for result in found.values():
+        keys |= {(thread, what): None for thread, rows in result["threads"].items() for what in rows}
+    head = ("thread", "what", *(f"[`{name}`](../results/profile_{name}.json)" for name in found))
+    return _table(head, *((thread, what, *_shares(found, thread, what)) for thread, what in sorted(keys)))
+
+
+def _shares(found: dict[str, Result], thread: str, what: str) -> list[str]:
+    rows = [result["threads"].get(thread, {}).get(what) for result in found.values()]
+    return ["-" if row is None else f"{100 * row['share']:.1f} %" for row in rows]
+
+
+# ---- parts -------------------------------------------------------------------------------------------------------
+
+
+def environments() -> list[str]:
+    """Steps per second of all contenders."""
+    result = load("env_throughput")
+    columns = ("ours", "bound", "ours_train", "bound_train", "async", "sb3", "envpool")
+    head = ("environments", "threads", *columns)
+    if result is None:
+        return _table(head, (MISSING, *[""] * (len(head) - 1)))
+    cells = [
+        (str(row["envs"]), str(row["threads"]), *(str(row["steps_per_second"].get(c, "-")) for c in columns))
+        for row in result["rows"]
+    ]
+    return _table(head, *cells)
+
+
+LEARNER = (
+    ("preset_ms", "milliseconds of an update"),
+    ("sequence_steps_per_second", "sequence steps/s"),
+    ("goals_per_second", "relabelled transitions/s"),
+    ("preset_share_of_bound", "share of the matrix product's floating-point rate"),
+    ("four_goals_vs_one", "an update with four goals an unroll, over one goal"),
+    ("four_unrolls_vs_one", "the same four goals with an unroll each, over one goal"),
+)
+
+
+def learner() -> list[str]:
+    """The update, by device."""
+    result = load("learner")
+    if result is None:
+        return _table(("figure", "cpu"), (MISSING, ""))
+    devices = result.get("devices", {"cpu": result})
+    rows = [(what, *(_number(figures.get(key)) for figures in devices.values())) for key, what in LEARNER]
+    return _table((f"figure, `{result['preset']}`", *devices), *rows)
+
+
+def _number(value: float | None) -> str:
+    return MISSING if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def tables() -> dict[str, list[str]]:
+    """Every table by the name of its place in the document."""
+    return {
+        "asked": asked(),
+        "time to solve": time_to_solve(),
+        "profile": profile(),
+        "environments": environments(),
+        "learner": learner(),
+    }

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim2real.commands import _evaluation, resolve
+from sim2real.types import FloatArray, Obs
+
+pytest.importorskip("stable_baselines3")
+
+from sb3_peers import KEYS, PEERS, Peer, PeerPolicy, Scoring, build, make_env, settings
+
+SMALL = Peer("DDPG", {"batch_size": 8, "learning_starts": 50, "policy_kwargs": {"net_arch": [8]}}, envs=1, noise=0.2)
+
+
+class Recording:
+    """Does nothing and remembers the goals it was asked for."""
+
+    def __init__(self) -> None:
+        self.goals: list[FloatArray] = []
+
+    def initial_state(self, n: int) -> tuple[()]:
+        return ()
+
+    def act(self, obs: Obs, state: Any, *, deterministic: bool) -> tuple[FloatArray, Any]:
+        self.goals.append(np.asarray(obs["desired_goal"]))
+        return np.zeros((len(obs["desired_goal"]), 4), np.float32), state
+
+
+def options(tmp_path: Path, **changes: Any) -> argparse.Namespace:
+    given = {"task": "FetchReach", "dynamics": "nominal", "seed": 3, "episodes": 5, "eval_every": 60}
+    return argparse.Namespace(**{**given, "minutes": 5.0, "stop_at": 2.0, **changes})
+
+
+def test_peers_are_scored_on_the_episodes_that_our_trainer_scores_on(tmp_path: Path) -> None:
+    ours, theirs = Recording(), Recording()
+    overrides = ["env.dynamics=nominal", "env.near_starts=0.5", "trainer.eval_episodes=5"]
+    _evaluation(resolve("fetch_reach", overrides, seed=3))(ours)
+    scoring = Scoring(options(tmp_path))
+    scoring._policy = theirs  # type: ignore[assignment]
+    scoring._begin = 0.0
+    scoring._score()
+    np.testing.assert_array_equal(ours.goals, theirs.goals)
+
+
+def test_learners_see_nothing_privileged() -> None:
+    env = make_env("FetchReach", "nominal")
+    assert set(env.observation_space) == set(KEYS)  # type: ignore[call-overload]
+    env.close()
+
+
+def test_a_short_training_is_scored_where_it_was_asked_for_and_stops_at_the_mark(tmp_path: Path) -> None:
+    model = build(SMALL, "FetchReach", "nominal", seed=0)
+    scoring = Scoring(options(tmp_path, stop_at=0.0))
+    model.learn(10_000, callback=scoring)
+    assert [point["samples"] for point in scoring.points] == [60] == [model.num_timesteps]
+    assert 0 < scoring.points[0]["seconds"] <= scoring.seconds()
+    assert scoring.evaluation_seconds > 0
+
+
+def test_observations_are_normalised_as_in_training() -> None:
+    model = build(SMALL, "FetchReach", "nominal", seed=0)
+    normalize = model.get_vec_normalize_env()
+    assert normalize is not None
+    normalize.obs_rms["observation"].mean[:] = 1.0
+    obs = {key: np.ones((2, box.shape[0])) for key, box in normalize.observation_space.items()}  # type: ignore[attr-defined]
+    action, _ = PeerPolicy(model).act(obs, (), deterministic=True)
+    by_hand, _ = model.policy.predict(normalize.normalize_obs(dict(obs)), deterministic=True)
+    np.testing.assert_array_equal(action, by_hand)
+    raw, _ = model.policy.predict(obs, deterministic=True)
+    assert not np.array_equal(action, raw)
+
+
+def test_settings_of_a_task() -> None:
+    assert settings(PEERS["sac_her"], "FetchPush")["tau"] == 0.05
+    assert settings(PEERS["sac_her"], "FetchReach")["tau"] == 0.005
+    assert settings(PEERS["tqc_her"], "FetchPush")["batch_size"] == 512

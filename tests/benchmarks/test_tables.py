@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import performance_tables
+from performance_tables import span
+from results_table import rewritten
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ([12.34, 12.34], "12.3 s"),
+        ([9000.0, None], "> 9000 s"),
+        ([2.0, 5.0], "2 to 5 s"),
+        ([0.0, None], "?"),
+        ([0.0, 3.0], "0 to 3 s"),
+    ],
+)
+def test_a_range_as_text(ends: list[float | None], text: str) -> None:
+    assert span(ends, " s") == text
+
+
+def test_only_what_stands_between_the_marks_changes() -> None:
+    begin, end = "<!-- x: written by benchmarks/results_table.py -->", "<!-- end of x -->"
+    assert rewritten(f"a\n{begin}\nold\n{end}\nb", {"x": ["new"]}) == f"a\n{begin}\nnew\n{end}\nb"
+    with pytest.raises(ValueError, match="end of y"):
+        rewritten(f"{begin}{end}", {"y": []})
+
+
+def test_without_files_every_table_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(performance_tables, "load", lambda name: None)
+    for lines in performance_tables.tables().values():
+        assert "not measured yet" in "\n".join(lines)
+        assert len({line.count("|") for line in lines}) == 1
+
+
+def test_rows_of_measured_and_projected_learners(monkeypatch: pytest.MonkeyPatch) -> None:
+    def marks(seconds: list[float | None]) -> dict[str, Any]:
+        return {m: {"seconds": seconds, "samples": [1000.0, 1000.0]} for m in ("0.5", "0.8", "0.9", "0.95")}
+
+    result = {
+        "ours": "fetch_push",
+        "learners": {
+            "fetch_push": {"seeds": [0, 1, 2], "marks": marks([300.0, 300.0])},
+            "tqc_her": {"seeds": [0], "projected": True, "ms_per_step": 136.2, "marks": marks([26832.0, 26832.0])},
+        },
+        "times_faster": {"tqc_her": {m: [89.44, 89.44] for m in ("0.5", "0.8", "0.9", "0.95")}},
+    }
+    monkeypatch.setattr(performance_tables, "load", lambda name: result if name == "time_to_solve_FetchPush" else None)
+    text = "\n".join(performance_tables.time_to_solve())
+    assert "| `fetch_push` | 3 | 300 s | 300 s | 300 s | 300 s | 1000 |  |" in text
+    assert "| `tqc_her` (projected: 136 ms a step) | 1 |" in text and "| 89.4 |" in text
+    asked = "\n".join(performance_tables.asked())
+    assert "| <= 6 | 5 min |" in asked and "| >= 50 | 89.4 |" in asked
