@@ -96,7 +96,7 @@ def test_an_environment_without_success_has_returns_only() -> None:
     result = evaluate(Constant(0.0), env, episodes=4, seed=2)
     summary = result.summary()
     assert (summary["success"].n, summary["base_rate"].n, summary["final_distance"].n) == (0, 0, 0)
-    assert summary["return"].n == 4
+    assert (summary["return"].n, summary["time_to_success"].n) == (4, 0)
     assert "success" not in result.scalars()
     assert result.episode_rows()[0]["success"] is None
     cells = format_table({"nominal": result}).splitlines()[1].split()
