@@ -1,10 +1,11 @@
 """Does the exported bundle do in simulation what the policy in torch does, episode by episode?
 
-Both are scored by the one evaluator on the same episodes: the policy of a run in torch, and its bundle through the
-runner and the safety filter (without its ramp). Counted are the episodes whose outcome differs.
+Both are scored by the one evaluator on the same episodes: the policy in torch, rebuilt from the bundle's own weights and
+configuration, so that the two can't be different policies; and the bundle, through the runner and the safety filter
+(without its ramp). Counted are the episodes whose outcome differs.
 
-    python benchmarks/bundle_agreement.py runs/headline/fetch_reach_s0=results/bundles/fetch_reach
-    python benchmarks/bundle_agreement.py RUN=BUNDLE ... --episodes 500 --out results/bundle_agreement.json
+    python benchmarks/bundle_agreement.py results/bundles/fetch_reach results/bundles/fetch_push_dr
+    python benchmarks/bundle_agreement.py BUNDLE ... --episodes 500 --backends onnx numpy
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ import numpy as np
 import torch
 
 from sim2real.deploy import BundlePolicy, load_bundle
-from sim2real.deploy.bundle import BackendName
+from sim2real.deploy.bundle import CONFIG_FILE, WEIGHTS_FILE, BackendName
 from sim2real.envs import make_vec
 from sim2real.evaluate import Evaluation, evaluate
 from sim2real.provenance import provenance
@@ -40,15 +43,26 @@ def difference(a: Evaluation, b: Evaluation) -> dict[str, Any]:
     }
 
 
+def torch_policy(bundle: Path) -> Any:
+    """The policy as training saved it, from what the bundle holds of it."""
+    with tempfile.TemporaryDirectory() as name:
+        policy = Path(name) / "policy"
+        policy.mkdir()
+        shutil.copy(bundle / CONFIG_FILE, policy / "policy.json")
+        shutil.copy(bundle / WEIGHTS_FILE, policy / "model.safetensors")
+        return load_policy(name)[0]
+
+
 def compare(
-    run: Path, bundle: Path, dynamics: str, *, episodes: int, seed: int, backends: Sequence[BackendName]
+    bundle: Path, dynamics: str, *, episodes: int, seed: int, backends: Sequence[BackendName]
 ) -> dict[str, Any]:
     """One row of the table."""
-    policy: Any = load_policy(run)[0]
+    policy = torch_policy(bundle)
     task = policy.spec.name
     env = make_vec(task, min(episodes, 16), dynamics)
     expected = evaluate(policy, env, episodes=episodes, seed=seed)
     row: dict[str, Any] = {"task": task, "dynamics": dynamics, "episodes": episodes}
+    row["bundle"] = str(bundle)
     row["torch"] = {"success": float(expected.success.mean())}
     for backend in backends:
         exported = BundlePolicy(load_bundle(bundle, backend=backend))
