@@ -1,18 +1,19 @@
 """Does the exported bundle do in simulation what the policy in torch does, episode by episode?
 
-Both are scored by the one evaluator on the same episodes: the policy of a run in torch, and its bundle through the
-runner and the safety filter (without its ramp). Counted are the episodes whose outcome differs.
+Both are scored by the one evaluator on the same episodes: the policy in torch, rebuilt from the bundle's own weights
+and configuration, so that the two can't be different policies; and the bundle, through the runner and the safety
+filter (without its ramp). Counted are the episodes whose outcome differs.
 
-    python benchmarks/bundle_agreement.py runs/headline/fetch_reach_s0=results/bundles/fetch_reach
-    python benchmarks/bundle_agreement.py RUN=BUNDLE ... --episodes 500 --out results/bundle_agreement.json
+    python benchmarks/bundle_agreement.py results/bundles/fetch_reach results/bundles/fetch_push_dr
+    python benchmarks/bundle_agreement.py BUNDLE ... --episodes 500 --backends onnx numpy
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from publishing import publish
 from sim2real.deploy import BundlePolicy, load_bundle
-from sim2real.deploy.bundle import BackendName
+from sim2real.deploy.bundle import CONFIG_FILE, WEIGHTS_FILE, BackendName
 from sim2real.envs import make_vec
 from sim2real.evaluate import Evaluation, evaluate
-from sim2real.provenance import provenance
 from sim2real.runs import load_policy
 
 DYNAMICS = ("nominal", "train", "unseen")
@@ -40,15 +41,26 @@ def difference(a: Evaluation, b: Evaluation) -> dict[str, Any]:
     }
 
 
+def torch_policy(bundle: Path) -> Any:
+    """The policy as training saved it, from what the bundle holds of it."""
+    with tempfile.TemporaryDirectory() as name:
+        policy = Path(name) / "policy"
+        policy.mkdir()
+        shutil.copy(bundle / CONFIG_FILE, policy / "policy.json")
+        shutil.copy(bundle / WEIGHTS_FILE, policy / "model.safetensors")
+        return load_policy(name)[0]
+
+
 def compare(
-    run: Path, bundle: Path, dynamics: str, *, episodes: int, seed: int, backends: Sequence[BackendName]
+    bundle: Path, dynamics: str, *, episodes: int, seed: int, backends: Sequence[BackendName]
 ) -> dict[str, Any]:
     """One row of the table."""
-    policy: Any = load_policy(run)[0]
+    policy = torch_policy(bundle)
     task = policy.spec.name
     env = make_vec(task, min(episodes, 16), dynamics)
     expected = evaluate(policy, env, episodes=episodes, seed=seed)
     row: dict[str, Any] = {"task": task, "dynamics": dynamics, "episodes": episodes}
+    row["bundle"] = str(bundle)
     row["torch"] = {"success": float(expected.success.mean())}
     for backend in backends:
         exported = BundlePolicy(load_bundle(bundle, backend=backend))
@@ -61,9 +73,7 @@ def compare(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "pairs", nargs="+", metavar="RUN=BUNDLE", help="a run directory and the bundle exported from it"
-    )
+    parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="folder of an exported policy")
     parser.add_argument("--episodes", type=int, default=500, help="under each set of dynamics")
     parser.add_argument("--backends", nargs="+", choices=["onnx", "numpy"], default=["onnx"])
     parser.add_argument("--seed", type=int, default=1, help="which episodes")
@@ -71,18 +81,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/bundle_agreement.json"), help="file for the figures")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for pair in args.pairs:
-        run, _, bundle = pair.partition("=")
-        for dynamics in DYNAMICS:
-            episodes = 20 if args.quick else args.episodes
-            row = compare(Path(run), Path(bundle), dynamics, episodes=episodes, seed=args.seed, backends=args.backends)
-            rows.append({"run": run, "bundle": bundle, **row})
-    command = shlex.join(["python", *sys.argv])
-    result = {"benchmark": "bundle_agreement", "command": command, "seed": args.seed, "rows": rows, **provenance()}
-    if not args.quick:
-        args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result))
+    options = {"episodes": 20 if args.quick else args.episodes, "seed": args.seed, "backends": args.backends}
+    rows = [compare(bundle, dynamics, **options) for bundle in args.bundles for dynamics in DYNAMICS]
+    publish("bundle_agreement", {"seed": args.seed, "rows": rows}, None if args.quick else args.out)
 
 
 if __name__ == "__main__":

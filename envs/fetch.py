@@ -61,6 +61,10 @@ class FetchTask:
         return frozenset({"weld", "object"} if self.has_object else {"weld"})
 
     @property
+    def measured_goal(self) -> slice:
+        return slice(3, 6) if self.has_object else slice(0, 3)
+
+    @property
     def seen(self) -> NDArray[np.int64]:
         return mocap.OBJECT if self.has_object else mocap.NOTHING
 

@@ -65,6 +65,7 @@ class PuckTask:
     reading_size: ClassVar[int] = joints.READING_SIZE
     encoders: ClassVar[tuple[Encoder, ...]] = joints.ENCODERS
     control_dt: ClassVar[float] = CONTROL_DT
+    measured_goal: ClassVar[slice] = slice(36, 39)
     seen: ClassVar[NDArray[np.int64]] = joints.OBJECT
 
     def initial(self) -> Initial:

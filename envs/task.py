@@ -80,6 +80,11 @@ class Task(Protocol):
         ...
 
     @property
+    def measured_goal(self) -> slice:
+        """Elements of an observation that measure the achieved goal."""
+        ...
+
+    @property
     def seen(self) -> NDArray[np.int64]:
         """Columns of a reading that a camera supplies, not the robot itself: the object's, its position first."""
         ...

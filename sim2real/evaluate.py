@@ -42,15 +42,15 @@ class Evaluation:
     task: TaskSpec
     seed: int
     success: FloatArray
-    """[B] 1 where the goal is fulfilled at the last step."""
+    """[B] 1 where the goal is fulfilled at the last step; NaN in environments that know no success."""
     base_rate: FloatArray
-    """[B] 1 where it already was at reset."""
+    """[B] 1 where it already was at reset; NaN in environments that do not say so."""
     episode_return: FloatArray
     """[B] sum of rewards."""
     action_rate: FloatArray
     """[B] mean of |a_t - a_(t-1)| over t >= 1 and the elements, a in [-1, 1]: the jerkiness of the commands."""
     initial_distance: FloatArray
-    """[B] goal distance at reset (in metres)."""
+    """[B] goal distance at reset (in metres); NaN without a goal."""
     final_distance: FloatArray
     """[B] goal distance at the last step (in metres)."""
     time_to_success: FloatArray
@@ -64,7 +64,7 @@ class Evaluation:
     def summary(self) -> dict[str, Estimate]:
         """Every metric over all episodes: Wilson intervals for proportions, normal ones for means."""
         return {
-            name: wilson(int(values.sum()), len(values)) if name in _PROPORTIONS else mean_interval(values)
+            name: _proportion(values) if name in _PROPORTIONS else mean_interval(values)
             for name, values in self._columns().items()
         }
 
@@ -101,7 +101,7 @@ class Evaluation:
         integers = {"episode", *_PROPORTIONS}
         return [
             {
-                name: int(x) if name in integers else (float(x) if math.isfinite(x) else None)
+                name: (int(x) if name in integers else float(x)) if math.isfinite(x) else None
                 for name, x in zip(columns, row, strict=True)
             }
             for row in table
@@ -150,6 +150,8 @@ def summarise(episodes: Episodes, task: TaskSpec, *, seed: int) -> Evaluation:
     """Reduce whole episodes to one number a metric and episode; the padding of shorter episodes does not count."""
     rows, lengths = np.arange(len(episodes)), episodes.mask.sum(1).astype(int)
     distance = np.linalg.norm(episodes.achieved_goal - episodes.desired_goal[:, None], axis=-1)
+    if not task.goal:
+        distance = np.full_like(distance, np.nan)
     change = np.abs(np.diff(episodes.action, axis=1)).mean(-1)
     both = episodes.mask[:, 1:]  # steps t >= 1 that happened: their predecessor happened too
     pairs = both.sum(1)
@@ -170,7 +172,7 @@ def summarise(episodes: Episodes, task: TaskSpec, *, seed: int) -> Evaluation:
 def _settling_step(success: FloatArray, lengths: NDArray[np.int_]) -> FloatArray:
     """First step from which ``success [B, T+1]`` holds up to step ``lengths [B]``; NaN where it does not at the end."""
     steps = np.arange(success.shape[1])
-    failed = (success < 0.5) & (steps <= lengths[:, None])
+    failed = ~(success >= 0.5) & (steps <= lengths[:, None])  # NaN, unknown, is no success either
     last_failure = np.where(failed, steps, -1).max(1)
     return np.where(last_failure == lengths, np.nan, last_failure + 1.0)
 
@@ -183,6 +185,12 @@ def join(parts: Sequence[Evaluation], episodes: int) -> Evaluation:
         if field.name not in ("task", "seed")
     }
     return Evaluation(task=parts[0].task, seed=parts[0].seed, **arrays)
+
+
+def _proportion(values: FloatArray) -> Estimate:
+    """Share of ones in ``values [B]``, of which NaN are left out."""
+    known = values[np.isfinite(values)]
+    return wilson(int(known.sum()), len(known))
 
 
 def parameter_bins(values: FloatArray, bins: int = 5) -> list[tuple[float, float, NDArray[np.int_]]]:
@@ -265,7 +273,9 @@ def format_table(evaluations: Mapping[str, Evaluation]) -> str:
     lines: list[tuple[str, ...]] = [header]
     for setting, evaluation in evaluations.items():
         s = evaluation.summary()
-        success = f"{s['success'].value:.3f} [{s['success'].low:.3f}, {s['success'].high:.3f}]"
+        success = (
+            f"{s['success'].value:.3f} [{s['success'].low:.3f}, {s['success'].high:.3f}]" if s["success"].n else "-"
+        )
         others = (f"{s[name].value:.3f}" if s[name].n else "-" for name in _PER_EPISODE[1:])
         lines.append((setting, str(len(evaluation)), success, *others))
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]

@@ -83,6 +83,7 @@ COMPOSITION = {
     "sim2real.cli_studies",
     "sim2real.commands",
     "sim2real.doctor",
+    "sim2real.foreign_source",
     "sim2real.jobs",
     "sim2real.probe_command",
     "sim2real.transfer_command",
