@@ -17,7 +17,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.envs import mocap
+from sim2real.envs import grasp, mocap
 from sim2real.envs.mocap import MocapRobot
 from sim2real.envs.task import Array, Encoder, Initial, xyz
 from sim2real.types import Element, TaskSpec
@@ -48,6 +48,9 @@ class FetchTask:
     """Half the side of the square that objects start in (in metres)."""
     goal_range: float = 0.15
     """Half the side of the square, for Reach the cube, of goals (in metres)."""
+    near_range: tuple[float, float] = (0.05, 0.1)
+    """Distance of the object from the gripper in an exploring start (in metres): almost in touch, for open fingers also
+    right under them."""
 
     horizon: ClassVar[int] = HORIZON
     threshold: ClassVar[float] = THRESHOLD
@@ -76,13 +79,15 @@ class FetchTask:
 
             gymnasium.register_envs(gymnasium_robotics)
             env: Any = gymnasium.make(self.reference).unwrapped
+        qpos = env.initial_qpos.copy()
         return Initial(
             model=env.model,
             time=float(env.initial_time),
-            qpos=env.initial_qpos.copy(),
+            qpos=qpos,
             qvel=env.initial_qvel.copy(),
             gripper=env.initial_gripper_xpos.copy(),
             object_height=float(env.height_offset) if self.has_object else 0.0,
+            held=None if self.block_gripper else grasp.held(env),
         )
 
     def robot(self, start: Initial) -> MocapRobot:
@@ -97,12 +102,12 @@ class FetchTask:
         return position
 
     def sample_near_start(self, start: Initial, rng: np.random.Generator) -> Array:
-        """5 to 10 cm from the gripper.
+        """Within `near_range` of the gripper.
 
         From the task's own starts an untrained policy moved the object in 1 of 100 episodes under the training
         dynamics, from these in 31.
         """
-        angle, radius = rng.uniform(-np.pi, np.pi), rng.uniform(0.05, 0.1)
+        angle, radius = rng.uniform(-np.pi, np.pi), rng.uniform(*self.near_range)
         return start.gripper[:2] + radius * np.array([np.cos(angle), np.sin(angle)])
 
     def sample_goal(self, start: Initial, rng: np.random.Generator, table_height: float = 0.0) -> Array:
@@ -168,7 +173,9 @@ TASKS: dict[str, FetchTask] = {
         FetchTask("FetchReach", "FetchReach-v4", has_object=False),
         FetchTask("FetchPush", "FetchPush-v4"),
         FetchTask("FetchSlide", "FetchSlide-v4", goal_offset=(0.4, 0.0, 0.0), object_range=0.1, goal_range=0.3),
-        FetchTask("FetchPickAndPlace", "FetchPickAndPlace-v4", block_gripper=False, in_the_air=True),
+        FetchTask(
+            "FetchPickAndPlace", "FetchPickAndPlace-v4", block_gripper=False, in_the_air=True, near_range=(0.0, 0.1)
+        ),
     )
 }
 

@@ -140,14 +140,17 @@ class Robot(ABC):
         """Called before every stretch of simulation, to set friction that depends on speed; None: nothing."""
 
     def reset(self, values: Array, object_start: Array | None, reading: Array) -> None:
-        """Begin an episode with dynamics ``values`` and the object at ``object_start`` [2]; fill ``reading``."""
+        """Begin an episode with dynamics ``values``; fill ``reading``. The object lies at ``object_start`` [2] or, for
+        None and where that is possible, is held."""
         model, data, start = self.model, self.data, self.start
         self.writer.write(values, data)
         mujoco.mj_resetData(model, data)
         data.time = start.time
         data.qpos[:] = start.qpos
         data.qvel[:] = start.qvel
-        if self._object_pos is not None and object_start is not None:
+        if object_start is None and start.held is not None:
+            data.qpos[:], data.qvel[:] = start.held, 0.0
+        elif self._object_pos is not None and object_start is not None:
             self._object_pos[:2] = object_start
             self._object_pos[2] += values[INDEX["table_height"]]
         mujoco.mj_forward(model, data)

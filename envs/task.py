@@ -34,6 +34,8 @@ class Initial:
     """Position of the gripper, the middle of starts and goals [3] (in metres)."""
     object_height: float
     """Height of a resting object's centre, 0 without an object (in metres)."""
+    held: Array | None = None
+    """Joint positions with the object between the fingers, clear of the table; None where it can't be grasped."""
 
 
 @dataclass(frozen=True)

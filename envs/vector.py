@@ -43,6 +43,21 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
 
     Episode k of a seed is the same whatever N, the number of threads and the history are: all its randomness comes from
     ``default_rng([seed, k, stream])``. The n-th `reset` after seeding starts episodes ``n N ... (n + 1) N - 1``.
+
+    Args:
+        task: one of `sim2real.envs.TASKS`, for example ``FetchPush``.
+        num_envs: N; each takes about 9 MiB of memory.
+        dynamics: a set, the name of a packaged one (``nominal``, ``train``, ``unseen``, ...), or the path of a YAML
+            file.
+        seed: first seed of the sequence of episodes.
+        threads: at most as many as there are cores.
+        near_starts: share of episodes that begin almost in touch with the object or holding it, for training
+            (exploring starts); 0 is the task itself.
+        widen_episodes: episodes over which dynamics grow from nominal to the full set, for training (a curriculum).
+        held_out: that nothing learns from the episodes. Only then ``dynamics`` may be a surrogate robot.
+
+    Raises:
+        UserError: unknown task or dynamics; a surrogate robot without ``held_out``.
     """
 
     change: DynamicsChange | None = None
@@ -103,7 +118,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         self._later_values = self._values.copy()
         self._mu = np.zeros((n, len(self.privileged.names)))
         self._goals = np.zeros((n, 3))
-        self._object_starts = np.zeros((n, 2))
+        self._object_starts, self._held = np.zeros((n, 2)), np.zeros(n, np.bool_)
         self._readings = np.zeros((n, rows, self.definition.reading_size))
         self._commands = np.zeros((n, horizon + 1, actions))
         self._sources = np.zeros((n, horizon + 1), np.int64)
@@ -155,7 +170,9 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         self._values[i] = np.where(self._exists, values, NOMINAL_VALUES)
         if "object" in self.definition.features:
             self._object_starts[i] = self.definition.sample_start(self._initial, task)
-            if near.random() < self._near_starts:
+            is_near = near.random() < self._near_starts
+            self._held[i] = is_near and self._initial.held is not None and near.random() < 0.5
+            if is_near:
                 self._object_starts[i] = self.definition.sample_near_start(self._initial, near)
         height = float(self._values[i, INDEX["table_height"]])
         self._goals[i] = self.definition.sample_goal(self._initial, task, height)
@@ -182,7 +199,8 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         return signals
 
     def _reset_robot(self, i: int) -> None:
-        self._robots[i].reset(self._values[i], self._object_starts[i], self._readings[i, 0])
+        start = None if self._held[i] else self._object_starts[i]
+        self._robots[i].reset(self._values[i], start, self._readings[i, 0])
 
     def step(self, actions: Any) -> tuple[dict[str, FloatArray], FloatArray, Bools, Bools, dict[str, Any]]:
         """One control step of all N environments with ``actions`` [N, A], clipped to [-1, 1].
@@ -278,31 +296,5 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
 NOMINAL_VALUES = NOMINAL.sample(np.zeros(len(PARAMETERS)))
 
 
-def make_vec(
-    task: str,
-    num_envs: int,
-    dynamics: str | DynamicsSet = "train",
-    seed: int = 0,
-    threads: int = 2,
-    near_starts: float = 0.0,
-    widen_episodes: int = 0,
-    held_out: bool = False,
-) -> FetchVectorEnv:
-    """N environments of ``task`` (see `sim2real.envs.TASKS`) on ``threads`` threads.
-
-    Args:
-        task: for example ``FetchPush``.
-        num_envs: N; each takes about 9 MiB of memory.
-        dynamics: a set, the name of a packaged one (``nominal``, ``train``, ``unseen``, ...), or the path of a YAML
-            file.
-        seed: first seed of the sequence of episodes.
-        threads: at most as many as there are cores.
-        near_starts: share of episodes whose object starts almost in touch with the gripper, for training (exploring
-            starts); 0 is the task itself.
-        widen_episodes: episodes over which dynamics grow from nominal to the full set, for training (a curriculum).
-        held_out: that nothing learns from the episodes. Only then ``dynamics`` may be a surrogate robot.
-
-    Raises:
-        UserError: unknown task or dynamics; a surrogate robot without ``held_out``.
-    """
-    return FetchVectorEnv(task, num_envs, dynamics, seed, threads, near_starts, widen_episodes, held_out)
+make_vec = FetchVectorEnv
+"""The function-like name of the same, as gymnasium has one."""

@@ -88,3 +88,27 @@ def test_exploring_starts_are_near_and_the_share_asked_for() -> None:
     assert 10 <= moved.sum() <= 30  # 40 draws at 0.5
     np.testing.assert_array_equal(half[moved], all_near[moved])
     assert bool((half[moved] < 0.101).all())
+
+
+def test_exploring_starts_of_pick_and_place_lie_under_the_gripper_or_are_held() -> None:
+    def start(near_starts: float) -> tuple[Any, Any]:
+        env = make_vec("FetchPickAndPlace", 40, "nominal", seed=5, threads=1, near_starts=near_starts)
+        obs, _ = env.reset()
+        return env, obs
+
+    _, usual = start(0.0)
+    assert usual["achieved_goal"][:, 2].max() < 0.43  # all on the table
+    env, obs = start(1.0)
+    grip, thing = obs["observation"][:, :3], obs["achieved_goal"]
+    held = thing[:, 2] > 0.45
+    assert 10 <= held.sum() <= 30  # 40 draws at 0.5
+    assert np.abs(thing[held] - grip[held]).max() < 0.02
+    aside = np.linalg.norm((thing - grip)[~held, :2], axis=1)
+    assert aside.max() < 0.101 and aside.min() < 0.03
+    closed = np.tile([0.0, 0.0, 0.0, -1.0], (40, 1))
+    for _ in range(20):
+        obs = env.step(closed)[0]
+    np.testing.assert_array_less(0.45, obs["achieved_goal"][held, 2])  # closed fingers hold it
+    for _ in range(20):
+        obs = env.step(-closed)[0]
+    np.testing.assert_array_less(obs["achieved_goal"][held, 2], 0.45)  # open ones let it fall
