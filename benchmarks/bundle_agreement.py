@@ -1,7 +1,7 @@
 """Does the exported bundle do in simulation what the policy in torch does, episode by episode?
 
-Both are scored by the one evaluator on the same episodes: the policy in torch, rebuilt from the bundle's own weights and
-configuration, so that the two can't be different policies; and the bundle, through the runner and the safety filter
+Both are scored by the one evaluator on the same episodes: the policy in torch, rebuilt from the bundle's own weights
+and configuration, so that the two can't be different policies; and the bundle, through the runner and the safety filter
 (without its ramp). Counted are the episodes whose outcome differs.
 
     python benchmarks/bundle_agreement.py results/bundles/fetch_reach results/bundles/fetch_push_dr
@@ -61,8 +61,7 @@ def compare(
     task = policy.spec.name
     env = make_vec(task, min(episodes, 16), dynamics)
     expected = evaluate(policy, env, episodes=episodes, seed=seed)
-    row: dict[str, Any] = {"task": task, "dynamics": dynamics, "episodes": episodes}
-    row["bundle"] = str(bundle)
+    row: dict[str, Any] = {"bundle": str(bundle), "task": task, "dynamics": dynamics, "episodes": episodes}
     row["torch"] = {"success": float(expected.success.mean())}
     for backend in backends:
         exported = BundlePolicy(load_bundle(bundle, backend=backend))
@@ -75,9 +74,7 @@ def compare(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "pairs", nargs="+", metavar="RUN=BUNDLE", help="a run directory and the bundle exported from it"
-    )
+    parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="what `sim2real export` wrote")
     parser.add_argument("--episodes", type=int, default=500, help="under each set of dynamics")
     parser.add_argument("--backends", nargs="+", choices=["onnx", "numpy"], default=["onnx"])
     parser.add_argument("--seed", type=int, default=1, help="which episodes")
@@ -85,13 +82,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/bundle_agreement.json"), help="file for the figures")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for pair in args.pairs:
-        run, _, bundle = pair.partition("=")
-        for dynamics in DYNAMICS:
-            episodes = 20 if args.quick else args.episodes
-            row = compare(Path(run), Path(bundle), dynamics, episodes=episodes, seed=args.seed, backends=args.backends)
-            rows.append({"run": run, "bundle": bundle, **row})
+    episodes = 20 if args.quick else args.episodes
+    rows = [
+        compare(bundle, dynamics, episodes=episodes, seed=args.seed, backends=args.backends)
+        for bundle in args.bundles
+        for dynamics in DYNAMICS
+    ]
     command = shlex.join(["python", *sys.argv])
     result = {"benchmark": "bundle_agreement", "command": command, "seed": args.seed, "rows": rows, **provenance()}
     if not args.quick:
