@@ -1,8 +1,8 @@
 """Does the exported bundle do in simulation what the policy in torch does, episode by episode?
 
 Both are scored by the one evaluator on the same episodes: the policy in torch, rebuilt from the bundle's own weights
-and configuration, so that the two can't be different policies; and the bundle, through the runner and the safety filter
-(without its ramp). Counted are the episodes whose outcome differs.
+and configuration, so that the two can't be different policies; and the bundle, through the runner and the safety
+filter (without its ramp). Counted are the episodes whose outcome differs.
 
 Beside it stands how far torch agrees with itself: the same policy asked for one environment at a time, not for all at
 once, which rounds differently in the last bit. Contacts amplify that, and no other implementation can agree better.
@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,11 +24,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from publishing import publish
 from sim2real.deploy import BundlePolicy, load_bundle
 from sim2real.deploy.bundle import CONFIG_FILE, WEIGHTS_FILE, BackendName
 from sim2real.envs import make_vec
 from sim2real.evaluate import Evaluation, evaluate
-from sim2real.provenance import provenance
 from sim2real.runs import load_policy
 from sim2real.types import FloatArray, Obs
 
@@ -96,7 +94,7 @@ def compare(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="what `sim2real export` wrote")
+    parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="folder of an exported policy")
     parser.add_argument("--episodes", type=int, default=500, help="under each set of dynamics")
     parser.add_argument("--backends", nargs="+", choices=["onnx", "numpy"], default=["onnx"])
     parser.add_argument("--seed", type=int, default=1, help="which episodes")
@@ -104,17 +102,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/bundle_agreement.json"), help="file for the figures")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    episodes = 20 if args.quick else args.episodes
-    rows = [
-        compare(bundle, dynamics, episodes=episodes, seed=args.seed, backends=args.backends)
-        for bundle in args.bundles
-        for dynamics in DYNAMICS
-    ]
-    command = shlex.join(["python", *sys.argv])
-    result = {"benchmark": "bundle_agreement", "command": command, "seed": args.seed, "rows": rows, **provenance()}
-    if not args.quick:
-        args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result))
+    options = {"episodes": 20 if args.quick else args.episodes, "seed": args.seed, "backends": args.backends}
+    rows = [compare(bundle, dynamics, **options) for bundle in args.bundles for dynamics in DYNAMICS]
+    publish("bundle_agreement", {"seed": args.seed, "rows": rows}, None if args.quick else args.out)
 
 
 if __name__ == "__main__":

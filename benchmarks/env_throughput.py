@@ -31,7 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from publishing import publish
-from sim2real.envs import HORIZON, FetchVectorEnv, make_vec
+from sim2real.envs import FetchVectorEnv, make_vec
+from sim2real.envs.fetch import HORIZON
 from sim2real.provenance import version_of
 
 import mujoco  # isort: skip - after sim2real.envs, which chooses the renderer
@@ -68,7 +69,7 @@ def bare(env: FetchVectorEnv, threads: int) -> Contender:
     """Only ``mj_step``: commands are set and fingers locked outside of the measured time. A control step has as many
     substeps as the episode's timetable says (20, but for a random control period)."""
     pool = ThreadPoolExecutor(max(threads - 1, 1))
-    robots = env._robots
+    robots: Any = env._robots
 
     def simulate(remaining: Any) -> None:
         for robot, substeps in remaining:

@@ -10,13 +10,12 @@ same episodes. The exit code is 1 if anything was sent that was not allowed.
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from publishing import publish
 from sim2real.deploy.bundle import load_bundle
 from sim2real.deploy.drill import drill, is_safe, table
 from sim2real.deploy.faults import FAULTS
@@ -24,7 +23,6 @@ from sim2real.deploy.runner import BundleRunner
 from sim2real.deploy.safety import SafetyConfig
 from sim2real.deploy.sim_robot import SimRobot
 from sim2real.envs import make_vec
-from sim2real.provenance import provenance
 
 BUNDLES = (Path("results/bundles/fetch_reach"), Path("results/bundles/fetch_push"))
 
@@ -63,16 +61,12 @@ def main() -> int:
     for name, rows in found.items():
         print(f"\n{name}\n\n{table(rows)}")
     summary = {
-        "benchmark": "fault_drill",
-        "command": shlex.join(["python", *sys.argv]),
         **{key: getattr(args, key) for key in ("episodes", "dynamics", "seed", "rate_share")},
         "safe": all(is_safe(row) for rows in found.values() for row in rows),
         "commands": sum(row["commands"] for rows in found.values() for row in rows),
         "seconds": round(time.perf_counter() - began, 1),
     }
-    content = json.dumps({**summary, "faults": found, **provenance()}, indent=2)
-    args.out.write_text(content + "\n", encoding="utf-8")
-    print(json.dumps(summary))
+    publish("fault_drill", {**summary, "faults": found}, args.out, unprinted=["faults"])
     return 0 if summary["safe"] else 1
 
 

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
-import shlex
 import statistics
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from publishing import publish
 from sim2real.agents.networks import MemoryKind
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.agents.rdpg_networks import RDPGPolicy
@@ -35,10 +34,9 @@ from sim2real.commands import resolve
 from sim2real.deploy import BundleRunner, load_bundle
 from sim2real.deploy.bundle import BackendName
 from sim2real.deploy.parity import replay_error
-from sim2real.envs.fetch import TASKS, task_spec
+from sim2real.envs import TASKS
 from sim2real.export import write_bundle
 from sim2real.golden import golden_rollout
-from sim2real.provenance import provenance
 from sim2real.types import TaskSpec
 
 MEMORIES: tuple[MemoryKind, ...] = ("lstm", "gru", "history", "none")
@@ -153,23 +151,17 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     config = resolve(args.preset, [])
-    task = task_spec(TASKS[config.env.task], ())
+    task = TASKS[config.env.task].spec(())
     figures = {memory: measure(config.agent, task, memory, rounds=3 if args.quick else 30) for memory in MEMORIES}
     starts = {backend: startup(args.bundle, backend, times=3 if args.quick else 9) for backend in BACKENDS}
     result = {
-        "benchmark": "inference",
-        "command": shlex.join(["python", *sys.argv]),
         "preset": args.preset,
         "bundle": str(args.bundle),
         "parity_steps": 20 * task.horizon,
         "memories": figures,
         "fresh_process": starts,
-        "load_average": [round(value, 2) for value in os.getloadavg()],
-        **provenance(),
     }
-    if not args.quick:
-        args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result))
+    publish("inference", result, None if args.quick else args.out)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ if sys.platform == "linux" and not os.environ.get("DISPLAY") and "MUJOCO_GL" not
 
 from sim2real.envs.dynamics import INDEX, PARAMETERS, DynamicsParameter
 from sim2real.envs.dynamics_sets import DynamicsError, DynamicsSet, load_dynamics
-from sim2real.envs.fetch import HORIZON, TASKS, compute_reward, is_success
 from sim2real.envs.gym_env import FetchEnv, register
+from sim2real.envs.task import Task, compute_reward, is_success
+from sim2real.envs.tasks import TASKS
 from sim2real.envs.vector import FetchVectorEnv, make_vec
 
 __all__ = [
-    "HORIZON",
     "INDEX",
     "PARAMETERS",
     "TASKS",
@@ -28,6 +28,7 @@ __all__ = [
     "DynamicsSet",
     "FetchEnv",
     "FetchVectorEnv",
+    "Task",
     "compute_reward",
     "is_success",
     "load_dynamics",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sim2real.envs.distribution import Distribution
 from sim2real.envs.dynamics import PARAMETERS, DynamicsParameter
-from sim2real.envs.dynamics_sets import Distribution, load_dynamics
+from sim2real.envs.dynamics_sets import DynamicsSet, load_dynamics
 
 BEGIN, END = "<!-- parameters: begin -->", "<!-- parameters: end -->"
-HEAD = ("Parameter", "What", "Unit", "Writes", "Redrawn", "Nominal", "`train`", "`unseen`")
+HEAD = ("Parameter", "Tasks", "What", "Unit", "Writes", "Redrawn", "Nominal", "`train`", "`unseen`")
+TASKS_WITH = {"": "all", "object": "with an object", "weld": "not the puck", "joints": "puck"}
+PUCK = "FetchPuck"
 EACH_STEP = {
     "uniform": "each step, uniform up to it",
     "exponential": "each step, exponential of this mean",
@@ -23,19 +26,28 @@ def table() -> str:
     train, unseen = load_dynamics("train"), load_dynamics("unseen")
     rows = [
         (
-            f"`{p.name}`" + ("*" if p.needs else ""),
+            f"`{p.name}`",
+            TASKS_WITH[p.needs],
             p.text,
             p.unit,
             _writes(p),
             EACH_STEP.get(p.redraw, "episode"),
             f"{p.nominal:g}",
-            _range(train[p.name]),
-            "as `train`" if unseen[p.name] == train[p.name] else _range(unseen[p.name]),
+            _column(p, train),
+            "as `train`" if _column(p, unseen) == _column(p, train) else _column(p, unseen),
         )
         for p in PARAMETERS
     ]
     lines = [HEAD, ("---",) * len(HEAD), *rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+
+
+def _column(parameter: DynamicsParameter, dynamics: DynamicsSet) -> str:
+    """The range in a set: that of gymnasium-robotics' tasks, then the puck's where it differs."""
+    general, puck = _range(dynamics[parameter.name]), _range(dynamics.of(PUCK)[parameter.name])
+    if parameter.needs == "joints":
+        return puck
+    return general if general == puck or parameter.needs == "weld" else f"{general}; puck: {puck}"
 
 
 def _writes(parameter: DynamicsParameter) -> str:
@@ -49,7 +61,8 @@ def _range(distribution: Distribution) -> str:
     if distribution.kind == "fixed":
         return f"{distribution.intervals[0][0]:g}"
     pairs = " or ".join(f"{low:g} to {high:g}" for low, high in distribution.intervals)
-    return f"{pairs} (log)" if distribution.log else pairs
+    scale = {"log_uniform": " (log)", "inverse_uniform": " (inverse)"}.get(distribution.kind, "")
+    return pairs + scale
 
 
 def updated(text: str) -> str:

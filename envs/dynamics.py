@@ -1,4 +1,4 @@
-"""Every dynamics parameter of the Fetch tasks, as data.
+"""Every dynamics parameter of the tasks, as data.
 
 The list `PARAMETERS` is the only place that knows them: the sampler, the writer into MuJoCo's model, the privileged
 vector, the command line, the report's axes and the table in ``docs/dynamics.md`` are computed from it. Ranges are not
@@ -16,6 +16,8 @@ from typing import Literal
 
 Operation = Literal["scale", "add", "set"]
 """How a drawn value meets the nominal one: multiplied by it, added to it, or instead of it."""
+Feature = Literal["", "object", "weld", "joints"]
+"""What only some tasks have: something to push, a weld that pulls the gripper, joints that are driven."""
 Redraw = Literal["episode", "uniform", "exponential", "normal", "bernoulli"]
 """``episode``: the value itself holds for an episode. Otherwise the value is the level (maximum, mean, standard
 deviation, probability) of a draw from that distribution in every control step."""
@@ -53,21 +55,27 @@ class DynamicsParameter:
     redraw: Redraw = "episode"
     set_const: bool = False
     """Whether ``mj_setConst`` must recompute derived fields afterwards."""
-    needs: Literal["", "object"] = ""
+    needs: Feature = ""
     """What a task must have for the parameter to exist there."""
+    inert: bool = False
+    """Whether it changes nothing that can be seen, as the mass of a link that is held: no critic and no report needs
+    it."""
 
 
-LINKS = (
-    "shoulder_pan",
-    "shoulder_lift",
-    "upperarm_roll",
-    "elbow_flex",
-    "forearm_roll",
-    "wrist_flex",
-    "wrist_roll",
-    "gripper",
-)
-"""Links of the arm whose masses vary, one factor each; ``robot0:{name}_link`` in the model."""
+def exists(parameter: DynamicsParameter, features: frozenset[str]) -> bool:
+    """Whether a task with ``features`` (see `sim2real.envs.task.Task`) has the parameter."""
+    return not parameter.needs or parameter.needs in features
+
+
+ARM = ("shoulder_pan", "shoulder_lift", "upperarm_roll", "elbow_flex", "forearm_roll", "wrist_flex", "wrist_roll")
+"""Joints of the arm and the links that they move; ``robot0:{name}_joint`` and ``robot0:{name}_link`` in the model."""
+LINKS = (*ARM, "gripper")
+"""Links of the arm whose masses vary in every task, one factor each."""
+FINGERS = ("r_gripper_finger", "l_gripper_finger")
+HELD_LINKS = ("base", "torso_lift", "torso_fixed", "head_pan", "head_tilt", "estop", "laser")
+"""Links that a robot with driven joints keeps where they are."""
+HELD_JOINTS = ("slide0", "slide1", "slide2", "torso_lift", "head_pan", "head_tilt", *FINGERS)
+"""Joints that such a robot holds; the slides are those of the base."""
 
 
 def _friction() -> list[DynamicsParameter]:
@@ -102,10 +110,24 @@ def _contact(name: str, text: str, field: str, column: int, high: float = math.i
     return DynamicsParameter(name, "x", text, low=1e-2, high=high, writes=writes, needs="object")
 
 
-def _mass(name: str, text: str, where: str, needs: Literal["", "object"] = "") -> DynamicsParameter:
+def _mass(name: str, text: str, where: str, needs: Feature = "", inert: bool = False) -> DynamicsParameter:
     """Mass and inertia by the same factor, which keeps the pseudo-inertia matrix physical."""
     writes = (Write("body_mass", where), Write("body_inertia", where))
-    return DynamicsParameter(name, "x", text, low=1e-2, writes=writes, set_const=True, needs=needs)
+    return DynamicsParameter(name, "x", text, low=1e-2, writes=writes, set_const=True, needs=needs, inert=inert)
+
+
+def _joint_damping(joint: str, inert: bool) -> DynamicsParameter:
+    text = f"viscous damping of the {joint} joint" + (", which is held" if inert else "")
+    writes = (Write("dof_damping", joint),)
+    return DynamicsParameter(f"joint_damping_{joint}", "x", text, writes=writes, needs="joints", inert=inert)
+
+
+def _controller_gain(joint: str) -> DynamicsParameter:
+    """Stiffness and damping of the position controller by the same factor."""
+    places = (("actuator_gainprm", 0), ("actuator_biasprm", 1), ("actuator_biasprm", 2))
+    writes = tuple(Write(field, joint, column) for field, column in places)
+    text = f"gains of the {joint} joint's position controller"
+    return DynamicsParameter(f"controller_gain_{joint}", "x", text, low=0.1, writes=writes, needs="joints")
 
 
 PARAMETERS: tuple[DynamicsParameter, ...] = (
@@ -128,6 +150,7 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         "time constant of the weld that pulls the gripper to its target: the servos' softness",
         low=0.3,
         writes=(Write("eq_solref", "weld", 0),),
+        needs="weld",
     ),
     DynamicsParameter(
         "arm_joint_damping",
@@ -151,7 +174,7 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         writes=(Write("dof_frictionloss", "arm"),),
     ),
     *(_mass(f"link_mass_{link}", f"mass and inertia of the {link} link", link) for link in LINKS),
-    _mass("link_mass_fingers", "mass and inertia of both fingers", "fingers"),
+    _mass("link_mass_fingers", "mass and inertia of both fingers", "fingers", "weld"),
     DynamicsParameter("action_gain", "x", "gain from the commanded to the targeted displacement", low=0.1),
     DynamicsParameter("gravity", "x", "vertical gravity", writes=(Write("gravity", "all", 2),)),
     DynamicsParameter(
@@ -231,6 +254,15 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         high=100.0,
         redraw="exponential",
     ),
+    # New ones go to the end: an episode draws one number for each in this order, and committed results rest on them.
+    *(_mass(f"link_mass_{link}", f"mass and inertia of the {link} link", link, "joints") for link in FINGERS),
+    *(
+        _mass(f"link_mass_{k}", f"mass and inertia of the {k} link, which is held", k, "joints", True)
+        for k in HELD_LINKS
+    ),
+    *(_joint_damping(joint, inert=False) for joint in ARM),
+    *(_joint_damping(joint, inert=True) for joint in HELD_JOINTS),
+    *(_controller_gain(joint) for joint in ARM),
 )
 
 INDEX: dict[str, int] = {parameter.name: i for i, parameter in enumerate(PARAMETERS)}

@@ -6,8 +6,13 @@ what differs from it. An entry is a number (fixed) or one distribution::
     object_mass: 1.5
     object_mass: {log_uniform: [0.4, 2.5]}
     object_mass: {log_uniform: [[0.2, 0.4], [2.5, 5.0]]}     # uniform over the union, in log space
+    control_period_jitter: {inverse_uniform: [1, 8]}         # 1/x is uniform
     action_gain: {normal: [1.0, 0.1]}                        # mean and standard deviation
     arm_friction_loss: {exponential: 0.5}                    # mean
+
+That is for all tasks. Under ``tasks`` there may be the name of one, with a ``base`` (left out: what the file says for
+all) and ``parameters`` of its own: `DynamicsSet.of` picks them. ``effects`` names what only a surrogate robot has
+(`sim2real.envs.surrogate`); nothing can be trained on a set with effects.
 """
 
 from __future__ import annotations
@@ -15,87 +20,26 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from statistics import NormalDist
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from sim2real.envs.distribution import KINDS, Distribution, fixed
 from sim2real.envs.dynamics import INDEX, PARAMETERS, DynamicsParameter
+from sim2real.envs.surrogate import EFFECTS
+from sim2real.envs.tasks import TASKS
 from sim2real.errors import UserError, unknown
 
-Kind = Literal["fixed", "uniform", "log_uniform", "normal", "exponential"]
-KINDS: tuple[str, ...] = ("uniform", "log_uniform", "normal", "exponential")
-MU_LIMIT = 10.0
-"""|mu| is cut here: a value far outside the training range, such as 0 on a logarithmic axis, must stay finite."""
+KEYS = ("base", "parameters", "tasks", "effects")
 
 
 class DynamicsError(UserError):
     """A set of dynamics that does not exist or makes no sense; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """A distribution that is sampled by its quantile function, so that one uniform number makes one value."""
-
-    kind: Kind
-    intervals: tuple[tuple[float, float], ...]
-    """``uniform``, ``log_uniform``: disjoint intervals in rising order. ``fixed``: one interval of width 0.
-    ``normal``: one pair (mean, standard deviation). ``exponential``: one pair (0, mean)."""
-
-    @property
-    def log(self) -> bool:
-        return self.kind == "log_uniform"
-
-    @property
-    def varies(self) -> bool:
-        if self.kind in ("normal", "exponential"):
-            return self.intervals[0][1] > 0
-        return self.span[0] < self.span[1]
-
-    @property
-    def span(self) -> tuple[float, float]:
-        """Smallest and largest value; two standard deviations of a normal, three means of an exponential."""
-        low, high = self.intervals[0]
-        if self.kind == "normal":
-            return low - 2 * high, low + 2 * high
-        if self.kind == "exponential":
-            return 0.0, 3 * high
-        return low, self.intervals[-1][1]
-
-    def quantile(self, u: float) -> float:
-        """The value below which a fraction ``u`` in [0, 1) of the draws lies."""
-        a, b = self.intervals[0]
-        if self.kind == "fixed":
-            return a
-        if self.kind == "normal":
-            return a + b * NormalDist().inv_cdf(max(u, 1e-12))
-        if self.kind == "exponential":
-            return -b * math.log1p(-u)
-        return self._piecewise(u)
-
-    def _piecewise(self, u: float) -> float:
-        forward, backward = (math.log, math.exp) if self.log else (float, float)
-        ends = [(forward(low), forward(high)) for low, high in self.intervals]
-        rest = u * sum(high - low for low, high in ends)
-        for low, high in ends:
-            if rest < high - low:
-                return backward(low + rest)
-            rest -= high - low
-        return self.intervals[-1][1]
-
-    def spec(self) -> Any:
-        """The YAML entry that makes this distribution."""
-        if self.kind == "fixed":
-            return self.intervals[0][0]
-        if self.kind == "exponential":
-            return {self.kind: self.intervals[0][1]}
-        pairs = [list(pair) for pair in self.intervals]
-        return {self.kind: pairs[0] if len(pairs) == 1 else pairs}
 
 
 @dataclass(frozen=True)
@@ -105,6 +49,22 @@ class DynamicsSet:
     name: str
     distributions: tuple[Distribution, ...]
     """One for each of `PARAMETERS`, in that order."""
+    tasks: Mapping[str, tuple[Distribution, ...]] = field(default_factory=dict)
+    """The same for tasks that have a section of their own."""
+    effects: tuple[str, ...] = ()
+    """What an episode has beside these parameters, names of `sim2real.envs.surrogate.EFFECTS`."""
+
+    def of(self, task: str) -> DynamicsSet:
+        """The set as it is for one task."""
+        return replace(self, distributions=self.tasks.get(task, self.distributions), tasks={})
+
+    def check_trainable(self) -> None:
+        """Raise ``DynamicsError`` if this is a surrogate robot, which no policy may have seen."""
+        if self.effects:
+            raise DynamicsError(
+                f"dynamics {self.name!r} is a surrogate robot, there to evaluate on and never to train or to choose a "
+                "policy on; give a set without effects, such as train (where nothing learns: held_out=True)"
+            )
 
     def sample(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values ``[len(PARAMETERS)]`` in their units from as many uniform numbers in [0, 1).
@@ -131,13 +91,17 @@ class DynamicsSet:
 
     def to_dict(self) -> dict[str, Any]:
         """The set in full as YAML-ready data: ``load_dynamics`` of a file with it gives the same set."""
-        entries = {p.name: d.spec() for p, d in zip(PARAMETERS, self.distributions, strict=True)}
-        return {"base": "nominal", "parameters": entries}
+        content: dict[str, Any] = _full(self.distributions)
+        if self.tasks:
+            content["tasks"] = {task: _full(distributions) for task, distributions in self.tasks.items()}
+        if self.effects:
+            content["effects"] = list(self.effects)
+        return content
 
 
-def fixed(value: float) -> Distribution:
-    """The distribution that always gives ``value``."""
-    return Distribution("fixed", ((value, value),))
+def _full(distributions: Sequence[Distribution]) -> dict[str, Any]:
+    entries = {p.name: d.spec() for p, d in zip(PARAMETERS, distributions, strict=True)}
+    return {"base": "nominal", "parameters": entries}
 
 
 NOMINAL = DynamicsSet("nominal", tuple(fixed(p.nominal) for p in PARAMETERS))
@@ -150,13 +114,19 @@ def packaged() -> tuple[str, ...]:
 
 
 def load_dynamics(source: str | Path) -> DynamicsSet:
-    """The set of a packaged name (`packaged`) or of a YAML file.
+    """The set of a packaged name (`packaged`) or of a YAML file; ``SET:GROUP`` is the set with a group of parameters,
+    or one parameter, held at nominal (see `sim2real.envs.variations`).
 
     Raises:
         DynamicsError: unknown name, unreadable file, unknown key or parameter, impossible range.
     """
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
+        base, colon, group = str(source).rpartition(":")
+        if colon:
+            from sim2real.envs.variations import without  # which builds on this module
+
+            return without(load_dynamics(base), group)
         if str(source) not in packaged():
             raise DynamicsError(unknown("dynamics", str(source), packaged()) + ", or the path of a .yaml file")
         return _packaged(str(source))
@@ -177,19 +147,61 @@ def _parse(name: str, text: str, folder: Path | None, seen: tuple[Path, ...]) ->
     except yaml.YAMLError as error:
         raise DynamicsError(f"dynamics {name!r} is no valid YAML: {error}") from None
     if not isinstance(data, Mapping):
-        raise DynamicsError(f"dynamics {name!r} must be a mapping with the keys base and parameters, got {data!r}")
+        raise DynamicsError(f"dynamics {name!r} must be a mapping with the keys {', '.join(KEYS)}, got {data!r}")
+    _check_keys(name, data, KEYS)
+    base = _base(name, data.get("base", "nominal"), folder, seen)
+    entries = data.get("parameters")
+    own = _laid_over(name, base.distributions, entries)
+    tasks = {task: _laid_over(name, below, entries) for task, below in base.tasks.items()}
+    for task, section in _sections(name, data.get("tasks")).items():
+        below = tasks.get(task, own)
+        if "base" in section:
+            below = _base(name, section["base"], folder, seen).of(task).distributions
+        tasks[task] = _laid_over(name, below, section.get("parameters"))
+    return DynamicsSet(name, own, tasks, _effects(name, data.get("effects"), base.effects))
+
+
+def _check_keys(name: str, data: Mapping[Any, Any], allowed: Sequence[str]) -> None:
     for key in data:
-        if key not in ("base", "parameters"):
-            raise DynamicsError(f"dynamics {name!r}: {unknown('key', str(key), ('base', 'parameters'))}")
-    distributions = list(_base(name, data.get("base", "nominal"), folder, seen).distributions)
-    entries = data.get("parameters") or {}
-    if not isinstance(entries, Mapping):
+        if key not in allowed:
+            raise DynamicsError(f"dynamics {name!r}: {unknown('key', str(key), allowed)}")
+
+
+def _laid_over(name: str, below: Sequence[Distribution], entries: Any) -> tuple[Distribution, ...]:
+    """``below`` with the YAML ``entries`` of ``parameters`` in place of what they name."""
+    if not isinstance(entries, Mapping | None):
         raise DynamicsError(f"dynamics {name!r}: parameters must be a mapping, got {entries!r}")
-    for key, value in entries.items():
+    distributions = list(below)
+    for key, value in (entries or {}).items():
         if key not in INDEX:
             raise DynamicsError(f"dynamics {name!r}: {unknown('parameter', str(key), INDEX)}")
         distributions[INDEX[key]] = parse_distribution(PARAMETERS[INDEX[key]], value, name)
-    return DynamicsSet(name, tuple(distributions))
+    return tuple(distributions)
+
+
+def _sections(name: str, sections: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The YAML value of ``tasks``, checked."""
+    if not isinstance(sections, Mapping | None):
+        raise DynamicsError(f"dynamics {name!r}: tasks must be a mapping of task names, got {sections!r}")
+    for task, section in (sections or {}).items():
+        if task not in TASKS:
+            raise DynamicsError(f"dynamics {name!r}: {unknown('task', str(task), TASKS)}")
+        if not isinstance(section, Mapping):
+            raise DynamicsError(f"dynamics {name!r}: tasks.{task} must have the keys base and parameters")
+        _check_keys(f"{name}, tasks.{task}", section, ("base", "parameters"))
+    return sections or {}
+
+
+def _effects(name: str, given: Any, base: tuple[str, ...]) -> tuple[str, ...]:
+    """The YAML value of ``effects``, checked; left out, those of the base."""
+    if given is None:
+        return base
+    if not isinstance(given, list):
+        raise DynamicsError(f"dynamics {name!r}: effects must be a list of names, got {given!r}")
+    for effect in given:
+        if effect not in EFFECTS:
+            raise DynamicsError(f"dynamics {name!r}: {unknown('effect', str(effect), EFFECTS)}")
+    return tuple(effect for effect in EFFECTS if effect in given)
 
 
 def _base(name: str, base: Any, folder: Path | None, seen: tuple[Path, ...]) -> DynamicsSet:
@@ -250,45 +262,9 @@ def _checked(parameter: DynamicsParameter, distribution: Distribution, where: st
         flat = flat[:1]
     elif flat != sorted(flat):
         raise DynamicsError(f"{where}: intervals must rise, got {distribution.spec()}")
-    if distribution.log and flat[0] <= 0:
-        raise DynamicsError(f"{where}: log_uniform needs positive numbers, got {flat[0]:g}; use uniform")
+    if distribution.kind in ("log_uniform", "inverse_uniform") and flat[0] <= 0:
+        raise DynamicsError(f"{where}: {distribution.kind} needs positive numbers, got {flat[0]:g}; use uniform")
     if flat[0] < parameter.low or flat[-1] > parameter.high:
         allowed = f"[{parameter.low:g}, {parameter.high:g}] {parameter.unit}"
         raise DynamicsError(f"{where}: {distribution.spec()} leaves the allowed values {allowed}")
     return distribution
-
-
-@dataclass(frozen=True)
-class Privileged:
-    """The vector mu that a critic may see: the parameters that vary in ``train``, each scaled to [-1, 1] over its range
-    there (in log space if it is drawn so), whatever set an episode's dynamics come from."""
-
-    indices: tuple[int, ...]
-    names: tuple[str, ...]
-    log: NDArray[np.bool_]
-    middle: NDArray[np.float64]
-    half: NDArray[np.float64]
-
-    def scale(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values ``[N, len(PARAMETERS)]`` in their units -> mu ``[N, P]``; outside [-1, 1] beyond the training
-        range."""
-        x = values[:, self.indices]
-        x = np.where(self.log, np.log(np.maximum(x, 1e-300)), x)
-        return np.clip((x - self.middle) / self.half, -MU_LIMIT, MU_LIMIT)
-
-
-def privileged(has_object: bool) -> Privileged:
-    """mu of a task with or without an object."""
-    train = load_dynamics("train")
-    indices = [
-        i for i, p in enumerate(PARAMETERS) if train.distributions[i].varies and (has_object or p.needs != "object")
-    ]
-    chosen = [train.distributions[i] for i in indices]
-    ends = np.array([[math.log(x) if d.log else x for x in d.span] for d in chosen])
-    return Privileged(
-        indices=tuple(indices),
-        names=tuple(PARAMETERS[i].name for i in indices),
-        log=np.array([d.log for d in chosen]),
-        middle=ends.mean(1),
-        half=(ends[:, 1] - ends[:, 0]) / 2,
-    )

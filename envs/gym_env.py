@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.envs.dynamics_sets import DynamicsSet
-from sim2real.envs.fetch import HORIZON, TASKS
+from sim2real.envs.tasks import TASKS
 from sim2real.envs.vector import FetchVectorEnv
 from sim2real.errors import UserError, unknown
 
@@ -18,14 +18,20 @@ MODES = ("rgb_array",)
 
 class FetchEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[Any]]):
     """One environment: a vector environment of one without its first axis. Observations and infos are those of
-    `FetchVectorEnv`; an episode is truncated after ``HORIZON`` steps."""
+    `FetchVectorEnv`; an episode is truncated after ``task.horizon`` steps; ``held_out`` as in `make_vec`."""
 
     metadata: dict[str, Any] = {"render_modes": list(MODES), "render_fps": 25}  # noqa: RUF012 - gymnasium's own
 
-    def __init__(self, task: str, dynamics: str | DynamicsSet = "train", render_mode: str | None = None) -> None:
+    def __init__(
+        self,
+        task: str,
+        dynamics: str | DynamicsSet = "train",
+        render_mode: str | None = None,
+        held_out: bool = False,
+    ) -> None:
         if render_mode is not None and render_mode not in MODES:
             raise UserError(unknown("render_mode", render_mode, MODES))
-        self._vector = FetchVectorEnv(task, 1, dynamics, threads=1)
+        self._vector = FetchVectorEnv(task, 1, dynamics, threads=1, held_out=held_out)
         self.task = self._vector.task
         self.render_mode = render_mode
         self.observation_space = self._vector.single_observation_space
@@ -66,12 +72,12 @@ def _first(obs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 def register() -> None:
     """Make every task known to gymnasium; calling it again changes nothing."""
-    for task in TASKS:
+    for task, definition in TASKS.items():
         name = f"sim2real/{task}-v0"
         if name not in gymnasium.registry:
             gymnasium.register(
                 name,
                 entry_point="sim2real.envs.gym_env:FetchEnv",
-                max_episode_steps=HORIZON,
+                max_episode_steps=definition.horizon,
                 kwargs={"task": task},
             )

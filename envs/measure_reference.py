@@ -11,33 +11,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.envs.fetch import HORIZON, TASKS
 from sim2real.envs.scripted import scripted
+from sim2real.envs.tasks import TASKS
 from sim2real.envs.vector import make_vec
 
 Array = NDArray[np.float64]
-ON_TABLE = 0.4
-"""Frames with a lower object (in metres) are left out: one that falls to the floor is fast, and no sensor's concern."""
+FALLEN = 0.025
+"""Frames with an object that much below its resting height (in metres) are left out: one that falls to the floor is
+fast, and no sensor's concern."""
 
 
 def measure(task: str, num_envs: int = 64, batches: int = 4, seed: int = 0) -> Array:
     """[D] standard deviation of each observation element over ``batches * num_envs`` episodes."""
     env = make_vec(task, num_envs, "nominal", seed=seed)
     rng = np.random.default_rng(seed)
+    size = (num_envs, len(env.task.action))
     rows: list[Any] = []
     for _ in range(batches):
         obs, _ = env.reset()
+        least = obs["achieved_goal"][:, 2] - FALLEN
         rows.append(obs["state"])
-        for _ in range(HORIZON):
-            actions = rng.uniform(-1, 1, (num_envs, 4))
-            actions[::2] = np.clip(scripted(task, obs) + rng.normal(0, 0.2, (num_envs, 4)), -1, 1)[::2]
+        for _ in range(env.task.horizon):
+            actions = rng.uniform(-1, 1, size)
+            actions[::2] = np.clip(scripted(task, obs) + rng.normal(0, 0.2, size), -1, 1)[::2]
             obs, *_ = env.step(actions.astype(np.float32))
-            rows.append(obs["state"])
+            standing = obs["achieved_goal"][:, 2] > least
+            rows.append(obs["state"][standing if "object" in env.definition.features else slice(None)])
     env.close()
-    table = np.concatenate(rows)
-    if env.fetch.has_object:
-        table = table[table[:, 5] > ON_TABLE]
-    return np.asarray(table.std(axis=0))
+    return np.asarray(np.concatenate(rows).std(axis=0))
 
 
 def main() -> None:

@@ -1,25 +1,23 @@
-"""One simulated robot: writing dynamics into its own MuJoCo model, starting an episode, following a timetable.
-
-The sequence of MuJoCo calls is that of gymnasium-robotics' ``MujocoFetchEnv.step`` (but for `Robot._refresh`), so with
-nominal timing the trajectory is the same to the last bit.
-"""
+"""One simulated robot: writing dynamics into its own MuJoCo model, starting an episode, following a timetable."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.envs import fetch
-from sim2real.envs.dynamics import INDEX, LINKS, PARAMETERS, DynamicsParameter, Write
-from sim2real.envs.fetch import FetchTask, Initial
+from sim2real.envs.dynamics import ARM, INDEX, PARAMETERS, DynamicsParameter, Write, exists
 from sim2real.envs.signals import Segment
+from sim2real.envs.task import Initial
 
 Array = NDArray[np.float64]
+Play = Callable[[Array], Array]
+"""Commanded target -> target that is acted on, both [M]."""
 
 # What mj_setConst recomputes after a change of mass, inertia, armature or a static body's place. dof_M0 among them:
 # mj_crb takes the inertia of a "simple" body such as the free object from it.
@@ -39,32 +37,36 @@ DERIVED = (
     "light_dir0",
     "eq_data",
 )
+BODIES = {
+    "object": ["object0"],
+    "table": ["table0"],
+    "fingers": ["robot0:r_gripper_finger_link", "robot0:l_gripper_finger_link"],
+}
 STATISTICS = ("meaninertia", "meanmass", "meansize", "extent")
-ROTATION = np.array([1.0, 0.0, 1.0, 0.0])
-"""gymnasium-robotics adds this to the mocap quaternion with every action; the sum is not normalised."""
 
 
 def select(model: mujoco.MjModel, field: str, where: str) -> list[int]:
-    """Rows of ``field`` that the selection ``where`` names."""
+    """Rows of ``field`` that the selection ``where`` names: ``object``, ``table``, ``fingers``, ``arm`` (the seven
+    joints), or the robot's own name of a link, joint or actuator (``shoulder_pan``)."""
     if field == "gravity":
         return [0]
-    bodies = {
-        "object": ["object0"],
-        "table": ["table0"],
-        "fingers": ["robot0:r_gripper_finger_link", "robot0:l_gripper_finger_link"],
-        **{link: [f"robot0:{link}_link"] for link in LINKS},
-    }
-    joints = [f"robot0:{name}_joint" for name in LINKS[:-1]]
     if field.startswith("eq_"):
         return [i for i in range(model.neq) if int(model.eq_type[i]) == int(mujoco.mjtEq.mjEQ_WELD)]
+    if field.startswith("actuator_"):
+        return [model.actuator(f"robot0:{where}").id]
     if field.startswith("dof_"):
-        names = joints if where == "arm" else ["object0:joint"]
-        wanted = [model.joint(name).id for name in names]
+        groups = {"arm": [joint_name(name) for name in ARM], "object": ["object0:joint"]}
+        wanted = [model.joint(name).id for name in groups.get(where, [joint_name(where)])]
         return [i for i in range(model.nv) if int(model.dof_jntid[i]) in wanted]
-    ids = [model.body(name).id for name in bodies[where]]
+    ids = [model.body(name).id for name in BODIES.get(where, [f"robot0:{where}_link"])]
     if field.startswith("geom_"):
         return [i for i in range(model.ngeom) if int(model.geom_bodyid[i]) in ids]
     return ids
+
+
+def joint_name(name: str) -> str:
+    """The model's name of a joint: the slides of the base are ``robot0:slide0``, all others ``robot0:..._joint``."""
+    return f"robot0:{name}" if name.startswith("slide") else f"robot0:{name}_joint"
 
 
 def field_view(model: mujoco.MjModel, field: str) -> Array:
@@ -76,10 +78,10 @@ def field_view(model: mujoco.MjModel, field: str) -> Array:
 class DynamicsWriter:
     """Writes dynamics values into one model, always starting from the compiled nominal model."""
 
-    def __init__(self, model: mujoco.MjModel, nominal: mujoco.MjModel, has_object: bool) -> None:
+    def __init__(self, model: mujoco.MjModel, nominal: mujoco.MjModel, features: frozenset[str]) -> None:
         self.model = model
         self._nominal = nominal
-        self._parameters = [p for p in PARAMETERS if p.writes and (has_object or p.needs != "object")]
+        self._parameters = [p for p in PARAMETERS if p.writes and exists(p, features)]
         fields = sorted({w.field for p in self._parameters for w in p.writes})
         self._restore = [(field_view(model, f), field_view(nominal, f).copy()) for f in (*fields, *DERIVED)]
         self._jobs = [(INDEX[p.name], p, [self._target(w) for w in p.writes]) for p in self._parameters]
@@ -105,7 +107,7 @@ class DynamicsWriter:
                 for view, rows in targets:
                     _apply(parameter, view, rows, values[index])
         if not np.array_equal(values[self._const], self._nominal_const):
-            eq_data = self.model.eq_data.copy()  # the weld's pose was set after compilation; keep it whatever happens
+            eq_data = self.model.eq_data.copy()  # a weld's pose was set after compilation; keep it whatever happens
             mujoco.mj_setConst(self.model, data)
             self.model.eq_data[:] = eq_data
         self._written = values.copy()
@@ -120,99 +122,83 @@ def _apply(parameter: DynamicsParameter, view: Array, rows: Any, value: float) -
         view[rows] = value
 
 
-class Robot:
-    """One environment's model, data and cached views of them (valid as long as the data lives)."""
+class Robot(ABC):
+    """One environment's model, data and cached views of them (valid as long as the data lives).
 
-    def __init__(self, task: FetchTask, start: Initial) -> None:
-        self.task, self.start = task, start
+    What differs between robots is how a command takes effect, what is read, and what ends a control step.
+    """
+
+    def __init__(self, start: Initial, features: frozenset[str]) -> None:
+        self.start = start
         self.model = model = copy.copy(start.model)
         self.data = data = mujoco.MjData(model)
-        self.writer = DynamicsWriter(model, start.model, task.has_object)
-        self._grip = model.site("robot0:grip").id
-        self._object = model.site("object0").id if task.has_object else -1
-        gripper = model.body("robot0:gripper_link").id
-        fingers = [model.joint(f"robot0:{side}_gripper_finger_joint") for side in "rl"]
-        qpos, dofs = int(fingers[0].qposadr[0]), int(fingers[0].dofadr[0])
-        assert [int(f.qposadr[0]) for f in fingers] == [qpos, qpos + 1]
-        self._finger_pos = data.qpos[qpos : qpos + 2]
-        self._finger_vel = data.qvel[dofs : dofs + 2]
-        self._object_pos = data.qpos[-7:-4] if task.has_object else None
-        self._gripper_pos, self._gripper_quat = data.xpos[gripper], data.xquat[gripper]
-        self._mocap_pos, self._mocap_quat = data.mocap_pos[0], data.mocap_quat[0]
-        self._grip_pos = data.site_xpos[self._grip]
-        if task.has_object:
-            self._site_pos, self._site_mat = data.site_xpos[self._object], data.site_xmat[self._object]
-        self._qvel, self._ctrl, self._has_ctrl = data.qvel, data.ctrl, model.nu > 0
-        if self._has_ctrl:  # the model lists the fingers' joints right, left and their actuators left, right
-            assert [int(j) for j in model.actuator_trnid[:, 0]] == [fingers[1].id, fingers[0].id]
-        self._actuated_pos = self._finger_pos[::-1]
-        self._linear, self._angular = np.zeros((3, model.nv)), np.zeros((3, model.nv))
+        self.writer = DynamicsWriter(model, start.model, features)
+        self._object_pos = data.qpos[-7:-4] if "object" in features else None
+        self.play: Play | None = None
+        """What comes between a commanded target and the one that is acted on; None: nothing."""
+        self.rub: Callable[[], None] | None = None
+        """Called before every stretch of simulation, to set friction that depends on speed; None: nothing."""
 
     def reset(self, values: Array, object_start: Array | None, reading: Array) -> None:
-        """Begin an episode with dynamics ``values`` and the object at ``object_start`` [2]; fill ``reading``."""
+        """Begin an episode with dynamics ``values``; fill ``reading``. The object lies at ``object_start`` [2] or, for
+        None and where that is possible, is held."""
         model, data, start = self.model, self.data, self.start
         self.writer.write(values, data)
         mujoco.mj_resetData(model, data)
         data.time = start.time
         data.qpos[:] = start.qpos
         data.qvel[:] = start.qvel
-        if self._object_pos is not None and object_start is not None:
+        if object_start is None and start.held is not None:
+            data.qpos[:], data.qvel[:] = start.held, 0.0
+        elif self._object_pos is not None and object_start is not None:
             self._object_pos[:2] = object_start
             self._object_pos[2] += values[INDEX["table_height"]]
         mujoco.mj_forward(model, data)
         self._read(reading)
 
+    def change(self, values: Array) -> None:
+        """Go on with dynamics ``values`` from the present state: positions, velocities and targets stay."""
+        self.writer.write(values, mujoco.MjData(self.model))
+
     def step(self, segments: Sequence[Segment], commands: Array, readings: Array, end: int) -> None:
         """One control step.
 
         Args:
-            segments: the timetable's row. commands: [T+1, 4] displacement of gripper (m) and fingers (m) of each
-            command; the last row is `HOLD`, zeros. readings: [2 (T+1), READING_SIZE] of the episode; filled at
-            ``end`` and for frames read in between. end: row of the reading at the end of the step.
+            segments: the timetable's row. commands: [T+1, A] physical commands; the last row is `HOLD`, zeros.
+            readings: [at least 2 (T+1), reading_size] of the episode; filled at ``end`` and for frames read in
+            between. end: row of the reading at the end of the step.
         """
         model, data = self.model, self.data
         for segment in segments:
             if segment.command is not None:
                 self._command(commands[segment.command])
+            if self.rub is not None:
+                self.rub()
             mujoco.mj_step(model, data, nstep=segment.substeps)
             if segment.frame is not None:
-                self._read_between(readings[len(readings) // 2 + segment.frame])
-        if self.task.block_gripper:
-            self._finger_pos[:] = 0.0
-            self._refresh()
+                self._read_between(readings[len(commands) + segment.frame])
+        self._finish()
         self._read(readings[end])
 
+    @abstractmethod
     def _command(self, command: Array) -> None:
-        """gymnasium-robotics' ``ctrl_set_action`` and ``mocap_set_action``: the target is set relative to the gripper
-        as last computed, which is one substep old where the step did not end with ``mj_forward``."""
-        if self._has_ctrl:
-            np.add(self._actuated_pos, command[3], out=self._ctrl)
-        np.add(self._gripper_pos, command[:3], out=self._mocap_pos)
-        np.add(self._gripper_quat, ROTATION, out=self._mocap_quat)
+        """Let a command [A] take effect: a displacement relative to where the robot is now."""
 
+    @abstractmethod
+    def _finish(self) -> None:
+        """End a control step: bring up to date what `_read` needs."""
+
+    @abstractmethod
     def _read(self, reading: Array) -> None:
-        linear, qvel = self._linear, self._qvel
-        reading[fetch.GRIP_POS] = self._grip_pos
-        reading[fetch.FINGER_POS] = self._finger_pos
-        reading[fetch.FINGER_VEL] = self._finger_vel
-        mujoco.mj_jacSite(self.model, self.data, linear, None, self._grip)
-        reading[fetch.GRIP_VEL] = linear @ qvel
-        if self._object >= 0:
-            reading[fetch.OBJECT_POS] = self._site_pos
-            reading[fetch.OBJECT_ROT] = self._site_mat
-            mujoco.mj_jacSite(self.model, self.data, linear, self._angular, self._object)
-            reading[fetch.OBJECT_VEL] = linear @ qvel
-            reading[fetch.OBJECT_SPIN] = self._angular @ qvel
+        """Fill a reading from poses that are up to date."""
+
+    def _read_between(self, reading: Array) -> None:
+        """Read in the middle of a control step; unlike `_read` it has to bring positions up to date first."""
+        self._refresh()
+        self._read(reading)
 
     def _refresh(self) -> None:
         """Poses and Jacobians of the present joint positions. gymnasium-robotics calls ``mj_forward``, twelve times as
         long: the rest of it is done again by the next ``mj_step``, and it leaves the warm start alone."""
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
-
-    def _read_between(self, reading: Array) -> None:
-        """Read in the middle of a control step; unlike `_read` it has to bring positions up to date first."""
-        self._refresh()
-        self._read(reading)
-        if self.task.block_gripper:
-            reading[fetch.FINGER_POS] = 0.0

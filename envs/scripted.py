@@ -1,4 +1,4 @@
-"""Hand-written policies that solve Reach, Push and PickAndPlace under nominal dynamics.
+"""Hand-written policies that solve Reach, Push, PickAndPlace and the puck task under nominal dynamics.
 
 They see where things are and have no memory. They serve to measure what a working policy sees, as a benchmark's
 workload and as a proof that the tasks can be solved.
@@ -6,17 +6,22 @@ workload and as a proof that the tasks can be solved.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.envs.scripted_puck import ScriptedPusher
+
 Array = NDArray[np.float64]
 
 
 def scripted(task: str, obs: Mapping[str, NDArray[Any]]) -> Array:
-    """Actions ``[N, 4]`` for the observation of N environments of ``task``; Slide is pushed, which rarely suffices."""
+    """Actions ``[N, A]`` for the observation of N environments of ``task``; Slide is pushed, which rarely suffices."""
+    if task == "FetchPuck":
+        return _pusher()(obs)
     grip, goal = obs["observation"][:, :3], obs["desired_goal"]
     close = -np.ones((len(grip), 1))
     if task == "FetchReach":
@@ -25,6 +30,12 @@ def scripted(task: str, obs: Mapping[str, NDArray[Any]]) -> Array:
     if task == "FetchPickAndPlace":
         return _pick_and_place(grip, thing, goal, obs["observation"][:, 9:11])
     return np.hstack([_push(grip, thing, goal), close])
+
+
+@functools.cache
+def _pusher() -> ScriptedPusher:
+    """One for all: it has a model of its own, and no memory."""
+    return ScriptedPusher()
 
 
 def _push(grip: Array, thing: Array, goal: Array) -> Array:

@@ -14,8 +14,17 @@ from typing import Annotated, Any, Literal
 
 with contextlib.suppress(ImportError):  # a robot's computer has none, and `run` needs none
     import tyro
-    from tyro.conf import Positional, UseAppendAction, arg
+    from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
+    Dynamics = Annotated[
+        tuple[str, ...] | None,
+        arg(metavar="NAME_OR_YAML ...", help_behavior_hint="(default: nominal train unseen, or what there is)"),
+    ]
+    ForeignEnv = Annotated[str | None, arg(metavar="ID", help_behavior_hint="(models of other libraries)")]
+    ForeignTrust = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="(models of other libraries)")]]
+    ForeignNormalize = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(models of other libraries)")]
+
+from sim2real.cli_studies import probe, transfer
 from sim2real.errors import UserError, unknown
 
 DESCRIPTION = """Train robot-arm policies under randomised dynamics, measure how they transfer, export them.
@@ -28,6 +37,8 @@ A first session:
   sim2real export runs/reach --out bundle
   sim2real run bundle --env sim2real/FetchReach-v0 --dynamics unseen
   sim2real report runs/reach
+  sim2real transfer runs/reach
+  sim2real probe runs/reach
   sim2real record runs/reach
 
 `sim2real COMMAND --help` explains a command."""
@@ -82,50 +93,70 @@ def train(
 
 
 def evaluate(
-    source: Positional[Annotated[Path, arg(metavar="RUN_OR_BUNDLE")]],
-    dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
+    source: Positional[Annotated[Path, arg(metavar="RUN_OR_BUNDLE_OR_ZIP")]],
+    dynamics: Dynamics = None,
     episodes: Annotated[int, arg(metavar="N")] = 200,
     seed: Annotated[int, arg(metavar="S")] = 0,
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the table only)")] = None,
+    env: ForeignEnv = None,
+    trust: ForeignTrust = False,
+    vec_normalize: ForeignNormalize = None,
 ) -> int:
     """Measure a policy under sets of dynamics, side by side.
 
     Episode k of a seed is the same one for every policy and, but for the dynamics, under every set. Success counts at
     the last step, with its 95 % interval; the base rate is the share of episodes that are solved before they begin.
 
+    A model of stable-baselines3 or sb3-contrib (SAC, TD3, DDPG, TQC, PPO, RecurrentPPO) is evaluated with
+
+      sim2real evaluate model.zip --trust --env FetchReach-v4
+
     Args:
-        source: Folder of a run (its best policy is taken) or of an exported bundle.
+        source: Folder of a run (its best policy is taken) or of an exported bundle, or a model of stable-baselines3.
         dynamics: Packaged sets (see `sim2real list`) or paths of YAML files with one.
         episodes: Episodes under each set.
         seed: Which episodes.
         json: Also write the rows to this file, with versions, commit and machine.
+        env: For a zip: id of the environment it was trained in, one of gymnasium's or of sim2real's.
+        trust: For a zip: allow it to run code of its author's. Its parts are Python pickles, and loading does that.
+        vec_normalize: For a zip: the statistics of VecNormalize, if it was trained with it; a pickle too.
     """
     from sim2real import commands
+    from sim2real.foreign_source import ForeignOptions
 
-    return commands.evaluate(source, dynamics, episodes=episodes, seed=seed, json_file=json)
+    foreign = ForeignOptions(env, trust, vec_normalize)
+    return commands.evaluate(source, dynamics, episodes=episodes, seed=seed, json_file=json, foreign=foreign)
 
 
 def export(
-    run_dir: Positional[Annotated[Path, arg(metavar="RUN")]],
+    source: Positional[Annotated[Path, arg(metavar="RUN_OR_ZIP")]],
     out: Annotated[Path, arg(metavar="DIR")],
-    dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
+    dynamics: Dynamics = None,
     episodes: Annotated[int, arg(metavar="N")] = 200,
+    env: ForeignEnv = None,
+    trust: ForeignTrust = False,
+    vec_normalize: ForeignNormalize = None,
 ) -> int:
-    """Write a run's best policy as a bundle that runs without torch.
+    """Write a policy as a bundle that runs without torch: a run's best one, or a model of stable-baselines3.
 
     A bundle is one ONNX file with the normaliser and the action scale inside, its contract (names, units, order,
     limits, delays), the proof that it acts as the policy it came from, a model card with what it achieves, measured
     with the bundle itself, and a runner that needs numpy alone.
 
     Args:
-        run_dir: Folder of the run.
+        source: Folder of a run (its best policy is taken), or a model of stable-baselines3.
         out: Folder of the bundle; a bundle that is already there is replaced.
         dynamics: What the bundle is evaluated under, as in `sim2real evaluate`.
         episodes: Episodes under each set; 0 skips the evaluation, and the model card says so.
+        env: For a zip: id of the environment it was trained in, one of gymnasium's or of sim2real's.
+        trust: For a zip: allow it to run code of its author's. Its parts are Python pickles, and loading does that.
+        vec_normalize: For a zip: the statistics of VecNormalize, if it was trained with it; a pickle too.
     """
     from sim2real import commands
+    from sim2real.foreign_source import ForeignOptions
 
-    return commands.export(run_dir, out, dynamics, episodes=episodes)
+    foreign = ForeignOptions(env, trust, vec_normalize)
+    return commands.export(source, out, dynamics, episodes=episodes, foreign=foreign)
 
 
 def run() -> int:
@@ -165,7 +196,9 @@ def record(
     dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
     episodes: Annotated[int, arg(metavar="N")] = 3,
     seed: Annotated[int, arg(metavar="S")] = 0,
-    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: video.mp4 in the folder)")] = None,
+    out: Annotated[
+        Path | None, arg(metavar="FILE", help_behavior_hint="(default: RUN/video.mp4, or BUNDLE.mp4 beside the bundle)")
+    ] = None,
 ) -> int:
     """Film a policy as mp4, without a screen: the same episodes under sets of dynamics, side by side.
 
@@ -264,6 +297,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "report": report,
     "push": push,
     "pull": pull,
+    "transfer": transfer,
+    "probe": probe,
     "list": list_,
     "doctor": doctor,
 }

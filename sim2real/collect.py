@@ -12,10 +12,11 @@ def rollout(env: GoalVectorEnv, policy: Policy, *, deterministic: bool, seed: in
 
     Time alignment (see `Episodes`): the policy sees ``observation[t]`` and ``previous_action[t] = action[t - 1]``
     (zeros at t = 0), answers with ``action[t]``, and the environment moves to ``observation[t + 1]``. The memory
-    starts from the policy's initial state in every episode.
+    starts from the policy's initial state in every episode. Episodes that end early are padded up to the horizon with
+    what came last; the mask says where.
 
     Args:
-        env: N environments whose episodes last ``env.task.horizon`` steps and end together.
+        env: N environments whose episodes last at most ``env.task.horizon`` steps.
         policy: anything that acts; its state is created here and dropped at the end.
         deterministic: passed on to the policy.
         seed: restarts the environment's sequence of episodes; None continues it.
@@ -26,9 +27,13 @@ def rollout(env: GoalVectorEnv, policy: Policy, *, deterministic: bool, seed: in
     successes = [np.asarray(info["is_success"], np.float32)]
     state = policy.initial_state(n)
     previous_action = np.zeros((n, env.task.sizes["action"]), np.float32)
+    alive, masks = np.ones(n, np.bool_), []
     for _ in range(horizon):
-        action, state = policy.act({**obs, "previous_action": previous_action}, state, deterministic=deterministic)
-        obs, reward, _, _, step_info = env.step(action)
+        if alive.any():
+            action, state = policy.act({**obs, "previous_action": previous_action}, state, deterministic=deterministic)
+            obs, reward, terminated, truncated, step_info = env.step(action)
+        masks.append(alive)
+        alive = alive & ~np.asarray(terminated) & ~np.asarray(truncated)
         previous_action = np.asarray(action, np.float32)
         frames.append(obs)
         actions.append(previous_action)
@@ -41,7 +46,7 @@ def rollout(env: GoalVectorEnv, policy: Policy, *, deterministic: bool, seed: in
         desired_goal=np.asarray(frames[0]["desired_goal"], np.float32),
         action=np.stack(actions, 1),
         reward=np.stack(rewards, 1),
-        mask=np.ones((n, horizon), np.float32),
+        mask=np.stack(masks, 1).astype(np.float32),
         success=np.stack(successes, 1),
         dynamics=np.asarray(frames[0]["dynamics"], np.float32),
         dynamics_values=np.asarray(info["dynamics_values"], np.float64),

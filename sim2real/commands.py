@@ -22,8 +22,11 @@ from sim2real.types import GoalVectorEnv, Policy
 if TYPE_CHECKING:
     from sim2real.bundle_evaluation import Setting
     from sim2real.evaluate import Evaluation
+    from sim2real.foreign_source import ForeignOptions
     from sim2real.trainer import Evaluate
 
+DYNAMICS = ("nominal", "train", "unseen")
+"""What a policy is evaluated under if nothing else is said; tasks of other libraries have only the first."""
 MAX_ENVS = 16
 """Environments that an evaluation steps together; its result does not depend on it."""
 
@@ -78,10 +81,19 @@ def choose_device(device: Literal["cpu", "cuda", "auto"]) -> Literal["cpu", "cud
     return "cuda"
 
 
-def evaluate(source: Path, dynamics: Sequence[str], *, episodes: int, seed: int, json_file: Path | None = None) -> int:
-    """Score the policy of a run or a bundle under each set of dynamics; print a table, and write rows if asked."""
+def evaluate(
+    source: Path,
+    dynamics: Sequence[str] | None,
+    *,
+    episodes: int,
+    seed: int,
+    json_file: Path | None = None,
+    foreign: ForeignOptions | None = None,
+) -> int:
+    """Score the policy of a run, a bundle or a model of another library under each set of dynamics (None: all that the
+    task has); print a table, and write rows if asked."""
     _check_writable(json_file)
-    evaluations = _score(source, dynamics, episodes, seed)
+    evaluations = _score(source, dynamics, episodes, seed, foreign)
     if json_file is not None:
         rows = [row for name, evaluation in evaluations.items() for row in evaluation.rows(name)]
         _write_rows(json_file, rows, source=str(source), seed=seed, episodes=episodes)
@@ -96,29 +108,60 @@ def report(run_dir: Path, dynamics: Sequence[str], *, episodes: int, seed: int) 
 
     read_config(run_dir)  # a bundle has no learning curve
     evaluations = _score(run_dir, dynamics, episodes, seed)
-    print(f"report: {write_report(run_dir, evaluations, units={p.name: p.unit for p in PARAMETERS})}")
+    units = {p.name: p.unit for p in PARAMETERS}
+    print(f"report: {write_report(run_dir, evaluations, units=units, extra=_measured(run_dir))}")
     return 0
+
+
+def _measured(run_dir: Path) -> list[str]:
+    """Sections of what `transfer` and `probe` have left in the run."""
+    from sim2real import probe_page, transfer_page
+
+    found: list[str] = []
+    for file in (run_dir / "transfer" / "transfer.json", run_dir / "probe.json"):
+        if file.is_file():
+            content = json.loads(file.read_text(encoding="utf-8"))
+            is_probe = file.name == "probe.json"
+            found += probe_page.sections(content) if is_probe else transfer_page.sections(file.parent, content)
+    return found
 
 
 def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes: int, seed: int) -> int:
     """Film the policy of a run or a bundle under each set of dynamics, side by side."""
     from sim2real.record import record as film
 
-    _check_episodes(episodes, seed)
+    check_episodes(episodes, seed)
     policy, task = open_policy(source)
     envs = {name: _make_env(task, name, episodes=1) for name in dynamics}
-    print(f"video: {film(policy, envs, out or source / 'video.mp4', episodes=episodes, seed=seed)}")
+    print(f"video: {film(policy, envs, out or video_file(source), episodes=episodes, seed=seed)}")
     return 0
 
 
-def export(run_dir: Path, out: Path, dynamics: Sequence[str], *, episodes: int) -> int:
-    """Write a run's best policy as a bundle, proved on episodes of the dynamics it was trained on, and evaluate it."""
+def video_file(source: Path) -> Path:
+    """Where a film goes by default: into a run, but beside a bundle, which holds its own files and nothing else."""
+    folder = source.resolve()
+    return source / "video.mp4" if (source / "config.yaml").exists() else folder.with_name(f"{folder.name}.mp4")
+
+
+def export(source: Path, out: Path, dynamics: Sequence[str] | None, *, episodes: int, foreign: ForeignOptions) -> int:
+    """Write a run's best policy, or a model of another library, as a bundle and evaluate it."""
+    if episodes < 0:
+        raise UserError(f"--episodes has to be at least 0 (0: export without an evaluation), got {episodes}")
+    if source.is_file():
+        folder, env_id = _export_foreign(source, out, dynamics, episodes, foreign)
+    else:
+        foreign.refuse(source)
+        folder, env_id = _export_run(source, out, dynamics or DYNAMICS, episodes)
+    print(f"exported to {folder}; try it: sim2real run {folder} --env {env_id}")
+    return 0
+
+
+def _export_run(run_dir: Path, out: Path, dynamics: Sequence[str], episodes: int) -> tuple[Path, str]:
+    """The bundle of a run's best policy, proved on episodes of the dynamics it was trained on, and its environment."""
     from sim2real.envs import load_dynamics
     from sim2real.export import export as write
     from sim2real.runs import read_config
 
-    if episodes < 0:
-        raise UserError(f"--episodes has to be at least 0 (0: export without an evaluation), got {episodes}")
     trained = read_config(run_dir).env
     env = _make_env(trained.task, trained.dynamics, episodes=2)
     drawn = load_dynamics(trained.dynamics)
@@ -131,13 +174,42 @@ def export(run_dir: Path, out: Path, dynamics: Sequence[str], *, episodes: int) 
         settings=_settings(trained.task, dynamics, episodes),
         episodes=episodes,
     )
-    print(f"exported to {folder}; try it: sim2real run {folder} --env {_id_of(trained.task)}")
-    return 0
+    return folder, _id_of(trained.task)
+
+
+def _export_foreign(
+    path: Path, out: Path, dynamics: Sequence[str] | None, episodes: int, foreign: ForeignOptions
+) -> tuple[Path, str]:
+    """The bundle of a model of another library, proved on episodes of its own dynamics, and its environment."""
+    from sim2real.envs import TASKS
+    from sim2real.export import add_evaluation, replace_bundle, write_bundle
+    from sim2real.foreign_source import open_foreign
+
+    policy, task, model = open_foreign(path, foreign)
+    settings = _settings(task, _dynamics_of(task, dynamics), episodes)
+    env = _make_env(task, DYNAMICS[0], episodes=2)
+
+    def fill(folder: Path) -> None:
+        meta = {**model.origin(), "env": {"id": foreign.env}}
+        write_bundle(folder, policy, meta, env=env, trained={"versions": model.versions})
+        if episodes:
+            add_evaluation(folder, settings, episodes=episodes)
+
+    return replace_bundle(out, fill), _id_of(task) if task in TASKS else task
+
+
+def _dynamics_of(task: str, dynamics: Sequence[str] | None) -> Sequence[str]:
+    """What was asked for; else all that the task has."""
+    from sim2real.envs import TASKS
+
+    return dynamics or (DYNAMICS if task in TASKS else DYNAMICS[:1])
 
 
 def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
-    """The environment of a simulated robot: one, by the name of its task or its id."""
-    return _make_env(_task_of(env_id), dynamics, episodes=1)
+    """The environment of a simulated robot: one, by the name of its task or its id, gymnasium's too."""
+    from sim2real.foreign_source import task_of
+
+    return _make_env(task_of(env_id), dynamics, episodes=1)
 
 
 def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, seed: int) -> int:
@@ -149,7 +221,7 @@ def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, se
     from sim2real.deploy.safety import SafetyConfig, load_safety
     from sim2real.deploy.sim_robot import SimRobot
 
-    _check_episodes(episodes, seed)
+    check_episodes(episodes, seed)
     config = load_safety(safety) if safety else SafetyConfig()
     runner = BundleRunner(load_bundle(bundle))
     contract = runner.bundle.contract
@@ -168,12 +240,14 @@ def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, se
 
 
 def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
-    """Sets of dynamics by name, for the evaluation of a bundle."""
+    """Sets of dynamics by name, for the evaluation of a bundle; tasks of other libraries don't say what theirs are."""
     from sim2real.bundle_evaluation import Setting
-    from sim2real.envs import load_dynamics
+    from sim2real.envs import TASKS, load_dynamics
 
     return {
-        name: Setting(functools.partial(_make_env, task, name, episodes), load_dynamics(name).to_dict())
+        name: Setting(
+            functools.partial(_make_env, task, name, episodes), load_dynamics(name).to_dict() if task in TASKS else {}
+        )
         for name in dynamics
     }
 
@@ -196,8 +270,8 @@ def pull(repo_id: str, out: Path, *, revision: str | None) -> int:
     print(f"pulled {done.repo_id} at {done.commit} to {out}; every file is the one that was exported")
     if not hub.has_own_runner(out):
         print(
-            f"{out}/runner.pyz is a program from {done.repo_id}, other than the runner of this sim2real: run the "
-            f"bundle with `sim2real run {out}`, or look into it before you start it"
+            f"{out}/runner.pyz is a program from {done.repo_id}, other than the runner of this sim2real: use "
+            "`sim2real run`, or look into it before you start it"
         )
     return 0
 
@@ -206,6 +280,7 @@ def list_all() -> int:
     """Print what can be named on the command line."""
     from sim2real.envs import TASKS
     from sim2real.envs.dynamics_sets import packaged
+    from sim2real.envs.variations import GROUPS
 
     print("presets, for `sim2real train NAME`:")
     found = presets()
@@ -217,40 +292,50 @@ def list_all() -> int:
         print(f"  {name:<{width}}  {_id_of(name)}")
     print("dynamics, for env.dynamics and --dynamics (or the path of a YAML file):")
     print("  " + ", ".join(packaged()))
+    print("SET:GROUP is a set with a group of parameters held at nominal:")
+    print("  " + ", ".join(GROUPS))
     return 0
 
 
-def open_policy(source: Path) -> tuple[Policy, str]:
-    """The policy in a run directory (the best one) or a bundle, and the name of its task."""
+def open_policy(source: Path, foreign: ForeignOptions | None = None) -> tuple[Policy, str]:
+    """The policy in a run directory (the best one), a bundle or a model of another library, and the name of its task:
+    one of ours, or an id of gymnasium's."""
+    from sim2real.foreign_source import interface, open_foreign
+
+    if foreign is not None and source.is_file():
+        policy, task, _ = open_foreign(source, foreign)
+        return policy, task
     if not source.is_dir():
         raise UserError(f"there is no folder {str(source)!r}; give a run directory or an exported bundle")
+    if foreign is not None:
+        foreign.refuse(source)
     if (source / "config.yaml").exists():
         from sim2real.runs import load_policy
 
         module, meta = load_policy(source)
-        policy: Any = module
-        return policy, meta["task"]["name"]
+        trained: Any = module
+        return trained, meta["task"]["name"]
     from sim2real.deploy import BundlePolicy, check_task, load_bundle
-    from sim2real.envs.fetch import TASKS, task_spec
 
     bundle = load_bundle(source)
-    task = _task_of(bundle.contract.task)
-    check_task(bundle.contract, task_spec(TASKS[task], ()))
-    return BundlePolicy(bundle), task
+    check_task(bundle.contract, interface(bundle.contract.task).task)
+    return BundlePolicy(bundle), bundle.contract.task
 
 
-def _score(source: Path, dynamics: Sequence[str], episodes: int, seed: int) -> dict[str, Evaluation]:
+def _score(
+    source: Path, dynamics: Sequence[str] | None, episodes: int, seed: int, foreign: ForeignOptions | None = None
+) -> dict[str, Evaluation]:
     """Evaluate the policy in ``source`` under each set of dynamics and print the table."""
     from sim2real.envs import load_dynamics
     from sim2real.evaluate import evaluate as score
     from sim2real.evaluate import format_table
 
-    _check_episodes(episodes, seed)
-    for name in dynamics:
+    check_episodes(episodes, seed)
+    for name in dynamics or ():
         load_dynamics(name)  # a wrong name should be known before the first set is evaluated
-    policy, task = open_policy(source)
+    policy, task = open_policy(source, foreign)
     evaluations = {}
-    for name in dynamics:
+    for name in _dynamics_of(task, dynamics):
         print(f"evaluating under {name} dynamics: {episodes} episodes", file=sys.stderr)
         env = _make_env(task, name, episodes)
         evaluations[name] = score(policy, env, episodes=episodes, seed=seed)
@@ -283,39 +368,37 @@ def _evaluation(config: ExperimentConfig) -> Evaluate:
     from sim2real.seeding import component_seed
 
     dynamics = config.trainer.eval_dynamics or config.env.dynamics
-    load_dynamics(dynamics)
+    load_dynamics(dynamics).check_trainable()  # the best policy is chosen by these scores
     seed, episodes = component_seed(config.seed, "evaluation"), config.trainer.eval_episodes
     envs: list[GoalVectorEnv] = []
 
     def scores(policy: Policy) -> Mapping[str, float]:
         if not envs:  # made on first use: a short trial may never need them
-            envs.append(_make_env(config.env.task, dynamics, episodes, threads=config.env.threads))
+            envs.append(_make_env(config.env.task, dynamics, episodes, threads=config.env.threads, held_out=False))
         return score(policy, envs[0], episodes=episodes, seed=seed).scalars()
 
     return scores
 
 
-def _make_env(task: str, dynamics: str, episodes: int, threads: int | None = None) -> GoalVectorEnv:
-    from sim2real.envs import make_vec
+def _make_env(
+    task: str, dynamics: str, episodes: int, threads: int | None = None, held_out: bool = True
+) -> GoalVectorEnv:
+    """Environments of a task of ours, or of an id of gymnasium's."""
+    from sim2real.envs import TASKS, make_vec
+    from sim2real.foreign_source import make_foreign_env
 
-    return make_vec(task, min(episodes, MAX_ENVS), dynamics, threads=threads or os.cpu_count() or 1)
+    num_envs = min(episodes, MAX_ENVS)
+    if task not in TASKS:
+        return make_foreign_env(task, dynamics, num_envs)
+    return make_vec(task, num_envs, dynamics, threads=threads or os.cpu_count() or 1, held_out=held_out)
 
 
 def _id_of(task: str) -> str:
     return f"sim2real/{task}-v0"
 
 
-def _task_of(env_id: str) -> str:
-    """``sim2real/FetchPush-v0`` or ``FetchPush`` -> ``FetchPush``."""
-    from sim2real.envs import TASKS
-
-    names = {known: name for name in TASKS for known in (name, _id_of(name))}
-    if env_id not in names:
-        raise UserError(unknown("environment", env_id, map(_id_of, TASKS)))
-    return names[env_id]
-
-
-def _check_episodes(episodes: int, seed: int) -> None:
+def check_episodes(episodes: int, seed: int) -> None:
+    """Raise ``UserError`` for numbers that no evaluation has."""
     for option, value, least in (("--episodes", episodes, 1), ("--seed", seed, 0)):
         if value < least:
             raise UserError(f"{option} has to be at least {least}, got {value}")

@@ -36,8 +36,8 @@ class EnvConfig:
     threads: int = 2
     """Threads that step the environments; results do not depend on it."""
     near_starts: float = 0.0
-    """Share of training episodes whose object starts almost in touch with the gripper (exploring starts); evaluation
-    never has any."""
+    """Share of training episodes that begin almost in touch with the object or holding it (exploring starts);
+    evaluation never has any."""
     widen_episodes: int = 0
     """Training episodes over which the dynamics grow from nominal to the full set (a curriculum); 0: full from the
     start. Evaluation always has the full set."""

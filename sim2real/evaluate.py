@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,15 @@ class Evaluation:
     task: TaskSpec
     seed: int
     success: FloatArray
-    """[B] 1 where the goal is fulfilled at the last step."""
+    """[B] 1 where the goal is fulfilled at the last step; NaN in environments that know no success."""
     base_rate: FloatArray
-    """[B] 1 where it already was at reset."""
+    """[B] 1 where it already was at reset; NaN in environments that do not say so."""
     episode_return: FloatArray
     """[B] sum of rewards."""
     action_rate: FloatArray
     """[B] mean of |a_t - a_(t-1)| over t >= 1 and the elements, a in [-1, 1]: the jerkiness of the commands."""
     initial_distance: FloatArray
-    """[B] goal distance at reset (in metres)."""
+    """[B] goal distance at reset (in metres); NaN without a goal."""
     final_distance: FloatArray
     """[B] goal distance at the last step (in metres)."""
     time_to_success: FloatArray
@@ -64,7 +64,7 @@ class Evaluation:
     def summary(self) -> dict[str, Estimate]:
         """Every metric over all episodes: Wilson intervals for proportions, normal ones for means."""
         return {
-            name: wilson(int(values.sum()), len(values)) if name in _PROPORTIONS else mean_interval(values)
+            name: _proportion(values) if name in _PROPORTIONS else mean_interval(values)
             for name, values in self._columns().items()
         }
 
@@ -85,7 +85,10 @@ class Evaluation:
         A parameter that had one value throughout is left out.
         """
         return {
-            name: _bins(self.dynamics_values[:, p], self.success, bins)
+            name: tuple(
+                _bin(low, high, self.success[index])
+                for low, high, index in parameter_bins(self.dynamics_values[:, p], bins)
+            )
             for p, name in enumerate(self.task.dynamics_names)
             if np.ptp(self.dynamics_values[:, p]) > 0
         }
@@ -98,7 +101,7 @@ class Evaluation:
         integers = {"episode", *_PROPORTIONS}
         return [
             {
-                name: int(x) if name in integers else (float(x) if math.isfinite(x) else None)
+                name: (int(x) if name in integers else float(x)) if math.isfinite(x) else None
                 for name, x in zip(columns, row, strict=True)
             }
             for row in table
@@ -140,13 +143,15 @@ def evaluate(policy: Policy, env: GoalVectorEnv, *, episodes: int, seed: int) ->
         batch = rollout(env, policy, deterministic=True, seed=seed if done == 0 else None)
         parts.append(summarise(batch, env.task, seed=seed))
         done += env.num_envs
-    return _join(parts, episodes)
+    return join(parts, episodes)
 
 
 def summarise(episodes: Episodes, task: TaskSpec, *, seed: int) -> Evaluation:
     """Reduce whole episodes to one number a metric and episode; the padding of shorter episodes does not count."""
     rows, lengths = np.arange(len(episodes)), episodes.mask.sum(1).astype(int)
     distance = np.linalg.norm(episodes.achieved_goal - episodes.desired_goal[:, None], axis=-1)
+    if not task.goal:
+        distance = np.full_like(distance, np.nan)
     change = np.abs(np.diff(episodes.action, axis=1)).mean(-1)
     both = episodes.mask[:, 1:]  # steps t >= 1 that happened: their predecessor happened too
     pairs = both.sum(1)
@@ -167,12 +172,13 @@ def summarise(episodes: Episodes, task: TaskSpec, *, seed: int) -> Evaluation:
 def _settling_step(success: FloatArray, lengths: NDArray[np.int_]) -> FloatArray:
     """First step from which ``success [B, T+1]`` holds up to step ``lengths [B]``; NaN where it does not at the end."""
     steps = np.arange(success.shape[1])
-    failed = (success < 0.5) & (steps <= lengths[:, None])
+    failed = ~(success >= 0.5) & (steps <= lengths[:, None])  # NaN, unknown, is no success either
     last_failure = np.where(failed, steps, -1).max(1)
     return np.where(last_failure == lengths, np.nan, last_failure + 1.0)
 
 
-def _join(parts: list[Evaluation], episodes: int) -> Evaluation:
+def join(parts: Sequence[Evaluation], episodes: int) -> Evaluation:
+    """The first ``episodes`` episodes of parts that follow each other."""
     arrays = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts])[:episodes]
         for field in fields(Evaluation)
@@ -181,33 +187,40 @@ def _join(parts: list[Evaluation], episodes: int) -> Evaluation:
     return Evaluation(task=parts[0].task, seed=parts[0].seed, **arrays)
 
 
-def _bins(values: FloatArray, success: FloatArray, bins: int) -> tuple[Bin, ...]:
+def _proportion(values: FloatArray) -> Estimate:
+    """Share of ones in ``values [B]``, of which NaN are left out."""
+    known = values[np.isfinite(values)]
+    return wilson(int(known.sum()), len(known))
+
+
+def parameter_bins(values: FloatArray, bins: int = 5) -> list[tuple[float, float, NDArray[np.int_]]]:
+    """(low, high, episodes) of about ``bins`` bins of ``values [B]`` that hold equally many of them (fewer where values
+    repeat); every episode is in exactly one."""
     distinct = np.unique(values)
     if len(distinct) <= bins:  # a discrete parameter: one bin a value
-        groups = [success[values == value] for value in distinct]
-        return tuple(_bin(value, value, group) for value, group in zip(distinct, groups, strict=True))
-    parts: list[Bin] = []
+        return [(float(value), float(value), np.flatnonzero(values == value)) for value in distinct]
+    parts: list[tuple[float, float, NDArray[np.int_]]] = []
     # A range with a hole, such as everything outside the training range, is binned on each side of the hole.
     holes = np.flatnonzero(np.diff(distinct) > 0.2 * np.ptp(distinct))
     for segment in np.split(distinct, holes + 1):
-        inside = (values >= segment[0]) & (values <= segment[-1])
-        count = max(1, round(bins * float(inside.mean())))
-        parts += _quantile_bins(values[inside], success[inside], count)
-    return tuple(parts)
+        inside = np.flatnonzero((values >= segment[0]) & (values <= segment[-1]))
+        count = max(1, round(bins * len(inside) / len(values)))
+        parts += [(low, high, inside[index]) for low, high, index in _quantile_bins(values[inside], count)]
+    return parts
 
 
-def _quantile_bins(values: FloatArray, success: FloatArray, bins: int) -> list[Bin]:
+def _quantile_bins(values: FloatArray, bins: int) -> list[tuple[float, float, NDArray[np.int_]]]:
     edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
     edges = np.repeat(edges, 2) if len(edges) == 1 else edges
     # Bins are [low, high), the last one closed, so that every episode is in exactly one.
     index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    groups = [success[index == k] for k in range(len(edges) - 1)]
+    groups = [np.flatnonzero(index == k) for k in range(len(edges) - 1)]
     ends = itertools.pairwise(edges)
-    return [_bin(low, high, group) for (low, high), group in zip(ends, groups, strict=True) if len(group)]
+    return [(float(low), float(high), group) for (low, high), group in zip(ends, groups, strict=True) if len(group)]
 
 
 def _bin(low: float, high: float, success: FloatArray) -> Bin:
-    return Bin(float(low), float(high), wilson(int(success.sum()), len(success)))
+    return Bin(low, high, wilson(int(success.sum()), len(success)))
 
 
 @dataclass(frozen=True)
@@ -260,7 +273,9 @@ def format_table(evaluations: Mapping[str, Evaluation]) -> str:
     lines: list[tuple[str, ...]] = [header]
     for setting, evaluation in evaluations.items():
         s = evaluation.summary()
-        success = f"{s['success'].value:.3f} [{s['success'].low:.3f}, {s['success'].high:.3f}]"
+        success = (
+            f"{s['success'].value:.3f} [{s['success'].low:.3f}, {s['success'].high:.3f}]" if s["success"].n else "-"
+        )
         others = (f"{s[name].value:.3f}" if s[name].n else "-" for name in _PER_EPISODE[1:])
         lines.append((setting, str(len(evaluation)), success, *others))
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]

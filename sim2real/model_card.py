@@ -8,6 +8,7 @@ from typing import Any
 
 _METRICS = {
     "success": "success",
+    "return": "return",
     "base_rate": "solved at the start",
     "final_distance": "final distance (m)",
     "time_to_success": "time to success (s)",
@@ -115,19 +116,21 @@ def _evaluation(contract: Mapping[str, Any]) -> str:
     how = contract["evaluated"]
     found = [metric for metric in _METRICS if any(metric in row for row in contract["evaluation"].values())]
     rows = [
-        [setting, metrics["success"]["n"] if "success" in metrics else "", *(_cell(metrics.get(m)) for m in found)]
+        [setting, how["episodes"], *(_cell(metrics.get(m)) for m in found)]
         for setting, metrics in contract["evaluation"].items()
     ]
+    judged = ", success judged at the last step" if "success" in found else ""
     return f"""Measured with these files, through the runner and the safety filter that run them on a robot
-({how["backend"]} backend): episodes 0 to {how["episodes"] - 1} of seed {how["seed"]} under each set of dynamics,
-success judged at the last step, 95 % intervals. The filter changed {how["interventions"]} of {how["steps"]} commands.
+({how["backend"]} backend): episodes 0 to {how["episodes"] - 1} of seed {how["seed"]} under each set of
+dynamics{judged}, 95 % intervals. The filter changed {how["interventions"]} of {how["steps"]} commands.
 
 {_table(["dynamics", "episodes", *(_METRICS[m] for m in found)], rows)}"""
 
 
 def _dynamics(contract: Mapping[str, Any]) -> str:
     """What varied, in training and in each set of the evaluation."""
-    sets = {"trained on": contract["trained"].get("dynamics")}
+    trained_on = contract["trained"].get("dynamics")
+    sets = {} if trained_on is None else {"trained on": trained_on}
     sets |= contract.get("evaluated", {}).get("dynamics", {})
     parameters = {name: (dynamics or {}).get("parameters", {}) for name, dynamics in sets.items()}
     delays = ", ".join(f"{name} {_span(span)} ms" for name, span in contract["delays"].items())

@@ -35,8 +35,10 @@ def mlp(layers: nn.Sequential, prefix: str, source: str, result: str) -> list[Op
             entries.append(linear(layer, f"{prefix}.{number}", name, after))
         elif type(layer) in ACTIVATIONS:
             entries.append(operation(ACTIVATIONS[type(layer)], [name], [after]))
+        elif type(layer) is nn.Hardtanh:
+            entries.append(operation("clip", [name], [after], low=layer.min_val, high=layer.max_val))
         else:
-            known = ", ".join(["linear", *ACTIVATIONS.values()])
+            known = ", ".join(["linear", "clip", *ACTIVATIONS.values()])
             raise TypeError(f"{prefix}.{number} is a {type(layer).__name__}; the NumPy backend knows {known}")
         name = after
     return entries

@@ -18,11 +18,16 @@ class ProgressReport:
     """Shows samples of the budget, the rate of this session, the time left, and the latest numbers."""
 
     def __init__(
-        self, samples: int, total_samples: int, max_seconds: float | None, stream: TextIO | None = None
+        self,
+        samples: int,
+        total_samples: int,
+        max_seconds: float | None,
+        stream: TextIO | None = None,
+        unit: str = "samples",
     ) -> None:
         self._total, self._max_seconds = total_samples, max_seconds
         self._first, self._begin, self._last_line = samples, time.monotonic(), float("-inf")
-        self._stream = stream or sys.stdout
+        self._stream, self._unit = stream or sys.stdout, unit
         self._bar: Progress | None = None
         self._task = TaskID(0)
         if self._stream.isatty():
@@ -56,7 +61,9 @@ class ProgressReport:
             limit = self._max_seconds - seconds
             left = limit if left is None else min(left, limit)
         eta = "?" if left is None else duration(max(left, 0.0))
-        return "  ".join([f"{samples:,}/{self._total:,} samples", f"{rate:,.0f}/s", f"ETA {eta}", *_numbers(numbers)])
+        return "  ".join(
+            [f"{samples:,}/{self._total:,} {self._unit}", f"{rate:,.0f}/s", f"ETA {eta}", *_numbers(numbers)]
+        )
 
 
 def duration(seconds: float) -> str:

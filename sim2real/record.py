@@ -94,14 +94,30 @@ def record(policy: Policy, envs: Mapping[str, Any], path: str | Path, *, episode
     return out
 
 
-def _frames(filmed: Mapping[str, _Filmed], episode: int, dt: float) -> Iterator[Picture]:
-    """The pictures of one episode under all settings, side by side; the last one is held."""
+def record_next(policy: Policy, env: Any, path: Path, caption: str) -> bool:
+    """Film the next episode of ``env``'s first robot as the .mp4 ``path`` and return whether it succeeded.
+
+    Raises:
+        RecordError: there is no renderer or no encoder.
+    """
+    filmed = _Filmed(env)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _writer(path, round(1 / filmed.task.control_dt)) as write:
+        rollout(filmed, policy, deterministic=True)
+        for frame in _frames({caption: filmed}, None, filmed.task.control_dt):
+            write(frame)
+    return filmed.success[-1]
+
+
+def _frames(filmed: Mapping[str, _Filmed], episode: int | None, dt: float) -> Iterator[Picture]:
+    """The pictures of one episode (its number is shown) under all settings, side by side; the last one is held."""
+    number = "" if episode is None else f", episode {episode + 1}"
     last = len(next(iter(filmed.values())).pictures) - 1
     for t in [*range(last + 1), *[last] * round(HOLD / dt)]:
         parts = []
         for setting, env in filmed.items():
             outcome = ("success" if env.success[t] else "failure") if t == last else ""
-            parts.append(captioned(env.pictures[t], f"{setting}, episode {episode + 1}, {t * dt:.1f} s", outcome))
+            parts.append(captioned(env.pictures[t], f"{setting}{number}, {t * dt:.1f} s", outcome))
         yield np.concatenate(parts, 1)
 
 

@@ -29,36 +29,34 @@ _COLUMNS = {
 Evaluations = Mapping[str, Evaluation]
 
 
-def write_report(run_dir: str | Path, evaluations: Evaluations, *, units: Mapping[str, str] | None = None) -> Path:
+def write_report(
+    run_dir: str | Path,
+    evaluations: Evaluations,
+    *,
+    units: Mapping[str, str] | None = None,
+    extra: Sequence[str] = (),
+) -> Path:
     """Write ``run_dir/report.html`` and return its path.
 
     Args:
         run_dir: a run directory; of ``config.yaml``, ``run.json`` and ``metrics.jsonl``, what is missing is left out.
         evaluations: setting (``nominal``, ``train``, ``unseen``, ...) -> its evaluation, in the order to show.
         units: unit of each dynamics parameter, for its axis.
+        extra: further sections, as `section` makes them.
     """
     folder = Path(run_dir)
     run = _read_json(folder / "run.json")
     config = folder / "config.yaml"
     sections = [
         _header(folder, run, evaluations),
-        _section("Learning", _learning(read_metrics(folder))),
-        _section("Transfer", _transfer(evaluations) + _table(evaluations)),
-        _section("Success by dynamics parameter", _parameters(evaluations, units or {})),
-        _section(
-            "Configuration", f"<pre>{escape(config.read_text(encoding='utf-8'))}</pre>" if config.exists() else ""
-        ),
-        _section("Made with", _origin(run)),
+        section("Learning", _learning(read_metrics(folder))),
+        section("Transfer", _transfer(evaluations) + _table(evaluations)),
+        section("Success by dynamics parameter", _parameters(evaluations, units or {})),
+        section("Configuration", f"<pre>{escape(config.read_text(encoding='utf-8'))}</pre>" if config.exists() else ""),
+        section("Made with", origin(run)),
     ]
-    title = escape(f"{_task(evaluations)} {folder.name}".strip())
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
-    )
-    path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
-    return path
+    title = f"{_task(evaluations)} {folder.name}".strip()
+    return write_page(folder / "report.html", title, [*sections[:-2], *extra, *sections[-2:]])
 
 
 def _header(folder: Path, run: Mapping[str, Any], evaluations: Evaluations) -> str:
@@ -164,7 +162,7 @@ def _parameters(evaluations: Evaluations, units: Mapping[str, str]) -> str:
         return ""
     panels = "".join(_panel(name, units.get(name, ""), [p.get(name, ()) for p in per_setting]) for name in names)
     keys = "".join(
-        f'<span class="key">{_key(k, setting)}{escape(setting)}</span>'
+        f'<span class="key">{series_key(k, setting)}{escape(setting)}</span>'
         for k, (setting, parameters) in enumerate(zip(evaluations, per_setting, strict=True))
         if parameters
     )
@@ -172,7 +170,8 @@ def _parameters(evaluations: Evaluations, units: Mapping[str, str]) -> str:
     return f'<p class="legend">{keys}</p><div class="panels">{panels}</div><p class="note">{note}</p>'
 
 
-def _key(series: int, setting: str) -> str:
+def series_key(series: int, setting: str) -> str:
+    """The marker of a series, for a legend."""
     chart = Chart(14, 14, f"marker of {setting}")
     chart.marker(7, 7, series, size=4.5)
     return chart.render()
@@ -210,7 +209,8 @@ def _spreading_scale(parts: Sequence[Bin], low: float, high: float) -> Scale:
     return min(scales, key=lambda scale: max(scale(part.high) - scale(part.low) for part in parts))
 
 
-def _origin(run: Mapping[str, Any]) -> str:
+def origin(run: Mapping[str, Any]) -> str:
+    """Table of what made a result: command, commit, machine, versions."""
     facts = {key: run[key] for key in ("command", "started", "commit", "device") if run.get(key)}
     facts |= run.get("machine", {})
     facts |= run.get("versions", {})
@@ -218,9 +218,20 @@ def _origin(run: Mapping[str, Any]) -> str:
     return f'<div class="scroll"><table class="facts"><tbody>{rows}</tbody></table></div>' if rows else ""
 
 
-def _section(title: str, content: str) -> str:
+def section(title: str, content: str) -> str:
     """A part of the page; nothing where there is nothing to show."""
     return f"<section><h2>{title}</h2>{content}</section>" if content else ""
+
+
+def write_page(path: Path, title: str, sections: Sequence[str]) -> Path:
+    """Write one self-contained page and return its path."""
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
 
 
 def _task(evaluations: Evaluations) -> str:

@@ -57,6 +57,11 @@ svg .tick { fill: var(--soft); }
 .whisker { stroke-width: 4; stroke-linecap: round; opacity: 0.45; } .thin { stroke-width: 1.5; }
 .base { stroke: var(--base); stroke-width: 3; }
 .band { opacity: 0.16; }
+.trained { fill: var(--rule); opacity: 0.55; }
+.heat { fill: currentColor; stroke: var(--rule); }
+.sign { font-weight: 600; white-space: nowrap; }
+.clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(260px, 1fr)); gap: 16px; }
+video { display: block; width: 100%; border-radius: 8px; background: #000; }
 .mark { stroke: var(--card); stroke-width: 1; }
 .s0 { color: var(--c0); } .s1 { color: var(--c1); } .s2 { color: var(--c2); } .s3 { color: var(--c3); }
 .s4 { color: var(--c4); }

@@ -79,6 +79,16 @@ class Chart:
         path = " ".join(f"{_n(x)},{_n(y)}" for x, y in [*lower, *reversed(upper)])
         self._parts.append(f'<polygon class="{style}" points="{path}"/>')
 
+    def rectangle(
+        self, x: float, y: float, width: float, height: float, style: str, *, hint: str = "", opacity: float = 1.0
+    ) -> None:
+        """A filled rectangle with ``hint`` shown by the mouse; (x, y) is its upper left corner."""
+        title = f"<title>{escape(hint)}</title>" if hint else ""
+        self._parts.append(
+            f'<rect class="{style}" x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" '
+            f'fill-opacity="{_n(opacity)}">{title}</rect>'
+        )
+
     def text(self, x: float, y: float, text: str, style: str = "label") -> None:
         """``style`` also anchors: ``start``, ``middle`` or ``end``, as in ``"label end"``."""
         self._parts.append(f'<text class="{style}" x="{_n(x)}" y="{_n(y)}">{escape(text)}</text>')

@@ -140,8 +140,9 @@ class Policy(Protocol):
 class GoalVectorEnv(Protocol):
     """The part of the vector environment that learners and evaluation use (see ``sim2real.envs.vector``).
 
-    All N episodes last ``task.horizon`` steps and end together; the caller resets. Episode k of a seed is the same
-    episode whatever N is and whatever was run before.
+    All N episodes begin together and last ``task.horizon`` steps; the caller resets. Those of other libraries' tasks
+    may end before (``terminated`` or ``truncated``), and keep their last observation then. Episode k of a seed is the
+    same episode whatever N is and whatever was run before.
     """
 
     num_envs: int
@@ -153,7 +154,8 @@ class GoalVectorEnv(Protocol):
         ...
 
     def step(self, actions: FloatArray) -> tuple[Obs, FloatArray, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """gymnasium's ``VectorEnv.step``; ``info["is_success"]`` is [N]."""
+        """gymnasium's ``VectorEnv.step``; ``info["is_success"]`` is [N], NaN where the
+        task has no success."""
         ...
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any = None) -> Any:

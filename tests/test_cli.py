@@ -12,6 +12,7 @@ from sim2real.checkpoint import load_state
 from sim2real.cli import COMMANDS, main
 from sim2real.commands import resolve
 from sim2real.metrics import read_metrics
+from sim2real.overlays import presets
 
 from .bundles import make_policy
 
@@ -57,6 +58,8 @@ MISTAKES = [
     ([*TRAIN, "--set", "env.task=FetchPsh"], "unknown task 'FetchPsh'. Did you mean 'FetchPush'?"),
     ([*TRAIN, "--set", "env.dynamics=trian"], "unknown dynamics 'trian'. Did you mean 'train'?"),
     ([*TRAIN, "--set", "trainer.eval_dynamics=unsen"], "unknown dynamics 'unsen'. Did you mean 'unseen'?"),
+    ([*TRAIN, "--set", "env.dynamics=surrogate"], "'surrogate' is a surrogate robot, there to evaluate on and never"),
+    ([*TRAIN, "--set", "trainer.eval_dynamics=surrogate_rigid"], "never to train or to choose a policy on"),
     ([*TRAIN, "--set", "algorithm=rdgp"], "unknown algorithm 'rdgp'. Did you mean 'rdpg'?"),
     ([*TRAIN, "--seed", "-1"], "seed has to be at least 0, got -1"),
     ([*TRAIN, "--total-samples", "0"], "total_samples has to be at least 1, got 0"),
@@ -164,7 +167,15 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 def test_list_names_what_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    for name in ("fetch_reach", "FetchPush", "sim2real/FetchPush-v0", "nominal, train, unseen"):
+    for name in (
+        "fetch_reach",
+        "FetchPush",
+        "sim2real/FetchPush-v0",
+        "FetchPuck",
+        "nominal, surrogate",
+        "train, unseen",
+        "no_noise",
+    ):
         assert name in out
 
 
@@ -189,9 +200,9 @@ def test_options_win_over_overrides_over_the_file(tiny: str) -> None:
     assert resolve(tiny, overrides, total_samples=11).trainer.total_samples == 11
 
 
-@pytest.mark.parametrize("preset", ["fetch_reach", "fetch_push", "fetch_push_dr", "fetch_push_dr_ff"])
+@pytest.mark.parametrize("preset", presets())
 def test_every_preset_fits_the_options(preset: str) -> None:
-    assert resolve(preset, []).env.task in ("FetchReach", "FetchPush")
+    assert resolve(preset, []).env.task in ("FetchReach", "FetchPush", "FetchPuck")
 
 
 def test_cuda_without_a_device_is_a_clear_error(
@@ -267,3 +278,13 @@ def test_running_a_bundle_needs_no_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "episode    2/2: " in done.stdout
+
+
+def test_a_film_goes_into_a_run_and_beside_a_bundle(tmp_path: Path) -> None:
+    from sim2real.commands import video_file
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").touch()
+    (tmp_path / "bundle").mkdir()
+    assert video_file(tmp_path / "run") == tmp_path / "run" / "video.mp4"
+    assert video_file(tmp_path / "bundle") == tmp_path / "bundle.mp4"

@@ -76,6 +76,13 @@ def test_it_repeats_the_recording_and_measures(program: Path, bundle: Path) -> N
     assert "\n50 steps: p50 " in done.stdout
 
 
+def test_a_trained_policy(program: Path) -> None:
+    """The bundle that the README of the example names."""
+    done = run(program, EXAMPLE.parent.parent / "results" / "bundles" / "fetch_reach")
+    assert done.returncode == 0, done.stderr
+    assert "finger_displacement" in done.stdout
+
+
 def test_it_notices_another_policy(program: Path, bundle: Path, tmp_path: Path) -> None:
     """By 1e-4 of the second action's scale, 0.1, at one step of a late episode."""
 

@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sim2real.envs import load_dynamics
-from sim2real.envs.fetch import TASKS, task_spec
+from sim2real.envs import TASKS, load_dynamics
 from sim2real.export import write_bundle
 
 from .bundles import META, make_policy
@@ -21,7 +20,7 @@ def test_own_policy() -> None:
 
 
 def test_own_robot(tmp_path: Path) -> None:
-    task = task_spec(TASKS["FetchReach"], ())
+    task = TASKS["FetchReach"].spec(())
     write_bundle(tmp_path, make_policy("lstm", task), META)
     command = [
         sys.executable,
@@ -44,3 +43,13 @@ def test_heavy_box_changes_what_it_says_and_nothing_else() -> None:
     own, train = load_dynamics(str(ROOT / "examples" / "heavy_box.yaml")).to_dict(), load_dynamics("train").to_dict()
     changed = {name for name in train["parameters"] if own["parameters"][name] != train["parameters"][name]}
     assert changed == {"object_mass", "action_delay"}
+
+
+def test_sb3_fetch_reach(tmp_path: Path) -> None:
+    """Too short to learn anything; what it saves is what the commands in its docstring take."""
+    from sim2real.foreign import load_model
+
+    command = [sys.executable, "examples/sb3_fetch_reach.py", "--steps", "60", "--out", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    model = load_model(tmp_path / "model.zip", trust=True, vec_normalize=tmp_path / "vec_normalize.pkl")
+    assert model.origin() == {"algorithm": "SAC", "library": "stable_baselines3", "samples": 60, "seed": 0}

@@ -17,7 +17,6 @@ from sim2real.cli import main
 from sim2real.deploy import BundleError, load_bundle
 from sim2real.deploy.bundle import FILES
 from sim2real.export import write_bundle
-from sim2real.model_card import model_card
 
 from .bundles import META, make_policy
 from .fake_hub import LARGE, TOKEN, FakeHub, Repository, serving
@@ -160,25 +159,22 @@ def test_a_runner_that_is_not_ours_is_told(
     assert "out/runner.pyz is a program from lab/reach, other than the runner of this" in capsys.readouterr().out
 
 
-def test_the_card_is_what_the_hub_renders(exported: Path) -> None:
-    """Front matter and evaluation, as huggingface_hub reads them."""
+def test_the_card_is_what_the_hub_renders() -> None:
+    """Front matter and evaluation of an exported policy, as huggingface_hub reads them."""
     from huggingface_hub import ModelCard
 
-    contract = json.loads((exported / "policy.yaml").read_text())["contract"]
-    measured = {"nominal": 0.75, "unseen": 0.25}
-    contract["evaluation"] = {
-        name: {"success": {"value": value, "low": 0.0, "high": 1.0, "n": 4}} for name, value in measured.items()
-    }
-    contract["evaluated"] = {"backend": "onnx", "episodes": 4, "seed": 0, "dynamics": {}}
-    card = ModelCard(model_card(contract))
+    folder = ROOT / "results" / "bundles" / "fetch_reach"
+    measured = json.loads((folder / "policy.yaml").read_text())["contract"]["evaluation"]
+    assert measured.keys() == {"nominal", "train", "unseen"}
+    card = ModelCard.load(folder / "README.md")
     assert card.data.library_name == "sim2real"
     assert card.data.pipeline_tag == "robotics"
-    assert {"Toy", "sim-to-real", "onnx"} <= set(card.data.tags or [])
+    assert {"FetchReach", "sim-to-real", "onnx"} <= set(card.data.tags or [])
     results = card.data.eval_results or []
     assert {r.dataset_name: (r.metric_type, r.metric_value) for r in results} == {
-        f"Toy, {name} dynamics": ("success_rate", value) for name, value in measured.items()
+        f"FetchReach, {name} dynamics": ("success_rate", row["success"]["value"]) for name, row in measured.items()
     }
-    assert card.text.startswith("\n# Toy policy")
+    assert card.text.startswith("\n# FetchReach policy")
 
 
 # ---- what must not -------------------------------------------------------------------------------------------------

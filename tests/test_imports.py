@@ -45,6 +45,27 @@ ALLOWED = {
     },
     "sim2real.estimates": HELPERS,
     "sim2real.evaluate": {*HELPERS, "sim2real.collect", "sim2real.estimates"},
+    "sim2real.bootstrap": {*HELPERS, "sim2real.estimates"},
+    "sim2real.linear_probe": HELPERS,
+    "sim2real.memory": HELPERS,
+    "sim2real.pool": {*HELPERS, "sim2real.progress"},
+    "sim2real.policy_kinds": {*HELPERS, "sim2real.config"},
+    "sim2real.transfer": {
+        *HELPERS,
+        "sim2real.bootstrap",
+        "sim2real.estimates",
+        "sim2real.evaluate",
+        "sim2real.linear_probe",
+    },
+    "sim2real.probe": {
+        *HELPERS,
+        "sim2real.bootstrap",
+        "sim2real.estimates",
+        "sim2real.evaluate",
+        "sim2real.linear_probe",
+        "sim2real.memory",
+        "sim2real.transfer",
+    },
     "sim2real.envs": {*HELPERS, "sim2real.envs", "sim2real.configs"},
     "sim2real.operations": set(),
     "sim2real.agents": {
@@ -57,7 +78,16 @@ ALLOWED = {
     },
     "sim2real.deploy": {*HELPERS, "sim2real.deploy"},
 }
-COMPOSITION = {"sim2real.cli", "sim2real.commands", "sim2real.doctor"}
+COMPOSITION = {
+    "sim2real.cli",
+    "sim2real.cli_studies",
+    "sim2real.commands",
+    "sim2real.doctor",
+    "sim2real.foreign_source",
+    "sim2real.jobs",
+    "sim2real.probe_command",
+    "sim2real.transfer_command",
+}
 # Rebuilds a saved policy by the name of its algorithm.
 KNOWS_AGENTS = {"sim2real.runs"}
 # Third-party modules of what has to run on a robot.
@@ -134,6 +164,9 @@ def test_deploy_needs_numpy_and_onnxruntime_only() -> None:
         ("sim2real.types", "from sim2real.config import TrainerConfig"),
         ("sim2real.report", "if True:\n    from sim2real.agents import AGENTS"),
         ("sim2real.runs", "from sim2real.envs import make_vec"),
+        ("sim2real.transfer", "from sim2real.envs import load_dynamics"),
+        ("sim2real.probe", "from sim2real.jobs import Cell"),
+        ("sim2real.bootstrap", "from sim2real.evaluate import Evaluation"),
         ("sim2real.new_thing", "from sim2real.envs import make_vec"),
     ],
 )

@@ -8,7 +8,7 @@ import imageio_ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 
-from sim2real.record import CAPTION, RecordError, captioned, record
+from sim2real.record import CAPTION, RecordError, captioned, record, record_next
 from tests.toys import Counting, CountingPolicy
 
 SIZE = 64
@@ -50,6 +50,15 @@ def test_video_holds_all_settings_and_episodes(tmp_path: Path) -> None:
     expected = np.array([0, 20, 40, 60, 80, 100] + [100] * 15)
     np.testing.assert_allclose(middle, np.tile(expected, 2)[:, None] * np.ones(2), atol=6)
     assert [file.name for file in path.parent.iterdir()] == ["film.mp4"]
+
+
+def test_one_episode_is_filmed_from_where_the_environment_stands(tmp_path: Path) -> None:
+    env = Filmable(1)
+    env.load_state_dict({"episode": 4})
+    assert record_next(CountingPolicy(), env, tmp_path / "new" / "film.mp4", "lstm, train") is False
+    assert env.seeds == [None] and env.state_dict() == {"episode": 5}
+    video, _ = frames(tmp_path / "new" / "film.mp4")
+    assert video.shape == (6 + 15, SIZE + CAPTION, SIZE, 3)
 
 
 def test_caption_keeps_the_picture_and_names_the_outcome() -> None:

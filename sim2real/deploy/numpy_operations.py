@@ -31,14 +31,19 @@ class Parameters:
             raise TypeError(f"tensor {self.values[key]!r} is {array.dtype}, expected float32")
         return array.astype(np.float32, copy=False)
 
+    def precise(self, key: str) -> NDArray[np.floating]:
+        """The tensor that ``key`` names, in single or double precision. Raises ``TypeError`` for other types."""
+        array = self.tensors[self.values[key]]
+        return array.astype(np.float64) if array.dtype == np.float64 else self.tensor(key)
+
     def number(self, key: str) -> np.float32:
         return np.float32(self.values[key])
 
 
 def normalise(p: Parameters) -> Function:
-    """``clip((x - mean) / std, -clip, clip)``."""
-    mean, std, clip = p.tensor("mean"), p.tensor("std"), p.number("clip")
-    return lambda x: (np.minimum(np.maximum((x - mean) / std, -clip), clip),)
+    """``clip((x - mean) / std, -clip, clip)``, in double precision where the statistics are."""
+    mean, std, clip = p.precise("mean"), p.precise("std"), p.number("clip")
+    return lambda x: (np.minimum(np.maximum((x - mean) / std, -clip), clip).astype(np.float32, copy=False),)
 
 
 def linear(p: Parameters) -> Function:
@@ -53,6 +58,12 @@ def linear(p: Parameters) -> Function:
 def clip(p: Parameters) -> Function:
     low, high = p.number("low"), p.number("high")
     return lambda x: (np.minimum(np.maximum(x, low), high),)
+
+
+def part(p: Parameters) -> Function:
+    """Elements ``start`` to ``stop``."""
+    start, stop = int(p.values["start"]), int(p.values["stop"])
+    return lambda x: (x[start:stop],)
 
 
 def lstm(p: Parameters) -> Function:
@@ -107,6 +118,7 @@ OPERATIONS: dict[str, Callable[[Parameters], Function]] = {
     "gru": gru,
     "history": history,
     "clip": clip,
+    "part": part,
     "concat": lambda p: lambda *parts: (np.concatenate(parts),),
     "add": lambda p: lambda x, y: (x + y,),
     "relu": lambda p: lambda x: (np.maximum(x, np.float32(0)),),

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from sim2real.deploy.ros2_mapping import OUTPUTS, Ros2Mapping, Target
+from sim2real.deploy.ros2_elements import OUTPUTS, Target
+from sim2real.deploy.ros2_mapping import Ros2Mapping
 
 GRIPPER_STEP = 0.05
 """A new goal is sent to the gripper when its target moved by this share of its range: an action server is not made for
@@ -36,9 +37,9 @@ def make_outputs(
         if to == "twist":
             outputs.append(_Twist(node, targets))
         elif to == "trajectory":
-            outputs.append(_Trajectory(node, targets, mapping, control_dt))
+            outputs.append(_Trajectory(node, targets, _Values(targets, mapping, measured), control_dt))
         elif to == "forward":
-            outputs.append(_Forward(node, targets))
+            outputs.append(_Forward(node, targets, _Values(targets, mapping, measured)))
         else:
             outputs += [_Gripper(node, *item, mapping, measured) for item in targets.items()]
     return outputs
@@ -49,6 +50,26 @@ def _stopped(targets: Mapping[str, Target], last: Mapping[str, float]) -> dict[s
     if any(target.hold == "last" and name not in last for name, target in targets.items()):
         return None
     return {name: last[name] if target.hold == "last" else 0.0 for name, target in targets.items()}
+
+
+class _Values:
+    """The numbers of joint targets in ROS units; relative ones are added to where their joints were measured last."""
+
+    def __init__(
+        self, targets: Mapping[str, Target], mapping: Ros2Mapping, measured: Callable[[str], float | None]
+    ) -> None:
+        self._targets, self._measured = targets, measured
+        self.joints = [mapping.joint(target.joint) for target in targets.values()]
+
+    def __call__(self, command: Mapping[str, float]) -> list[float] | None:
+        """None if a joint that is needed was not measured: then there is no target for any."""
+        values = []
+        for joint, (name, target) in zip(self.joints, self._targets.items(), strict=True):
+            origin = self._measured(joint) if target.relative else 0.0
+            if origin is None:
+                return None
+            values.append(float(origin + command[name] * target.scale))
+        return values
 
 
 class _Twist:
@@ -77,22 +98,25 @@ class _Twist:
 class _Trajectory:
     """trajectory_msgs/JointTrajectory with one point, one control period ahead, to a joint trajectory controller."""
 
-    def __init__(self, node: Any, targets: Mapping[str, Target], mapping: Ros2Mapping, control_dt: float) -> None:
+    def __init__(self, node: Any, targets: Mapping[str, Target], values: _Values, control_dt: float) -> None:
         from rclpy.duration import Duration
         from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
         self._targets, self._messages = targets, (JointTrajectory, JointTrajectoryPoint)
-        self._joints = [mapping.joint(target.joint) for target in targets.values()]
+        self._values = values
         self._ahead = Duration(seconds=control_dt).to_msg()
         self._publisher = node.create_publisher(JointTrajectory, OUTPUTS["trajectory"][0], 1)
         self._last: dict[str, float] = {}
 
     def write(self, command: Mapping[str, float]) -> None:
+        values = self._values(command)
+        if values is None:
+            return
         self._last = {name: command[name] for name in self._targets}
         # The header's stamp stays zero: start at once. A stamp of now would be in the past when it arrives.
         message, point = self._messages[0](), self._messages[1]()
-        message.joint_names = list(self._joints)
-        point.positions = [float(command[name] * target.scale) for name, target in self._targets.items()]
+        message.joint_names = list(self._values.joints)
+        point.positions = values
         point.time_from_start = self._ahead
         message.points = [point]
         self._publisher.publish(message)
@@ -105,17 +129,17 @@ class _Trajectory:
 class _Forward:
     """std_msgs/Float64MultiArray to a forward command controller, in the contract's order of these elements."""
 
-    def __init__(self, node: Any, targets: Mapping[str, Target]) -> None:
+    def __init__(self, node: Any, targets: Mapping[str, Target], values: _Values) -> None:
         from std_msgs.msg import Float64MultiArray
 
-        self._targets, self._message = targets, Float64MultiArray
+        self._targets, self._values, self._message = targets, values, Float64MultiArray
         self._publisher = node.create_publisher(Float64MultiArray, OUTPUTS["forward"][0], 1)
         self._last: dict[str, float] = {}
 
     def write(self, command: Mapping[str, float]) -> None:
-        self._last = {name: command[name] for name in self._targets}
-        data = [float(command[name] * target.scale) for name, target in self._targets.items()]
-        self._publisher.publish(self._message(data=data))
+        if (values := self._values(command)) is not None:
+            self._last = {name: command[name] for name in self._targets}
+            self._publisher.publish(self._message(data=values))
 
     def hold(self) -> None:
         if stop := _stopped(self._targets, self._last):

@@ -12,8 +12,10 @@ from typing import Any
 
 from sim2real.deploy.contract import Contract
 from sim2real.deploy.robot import Reading
-from sim2real.deploy.ros2_mapping import JOINT_FIELDS, POSE_FIELDS, TWIST_FIELDS, Ros2Mapping, Source
+from sim2real.deploy.ros2_elements import JOINT_ARRAYS, POSE_FIELDS, TWIST_FIELDS, Source
+from sim2real.deploy.ros2_mapping import Ros2Mapping
 from sim2real.deploy.ros2_outputs import make_outputs
+from sim2real.deploy.ros2_values import joint_value, pose_values, twist_values
 from sim2real.errors import UserError
 
 
@@ -133,9 +135,9 @@ class Ros2Robot:
                 if body.tf:
                     self._listen_to_tf()
                 else:
-                    self.node.create_subscription(PoseStamped, body.pose, self._on(name, "pose", _pose), qos)
+                    self.node.create_subscription(PoseStamped, body.pose, self._on(name, "pose", _pose_values), qos)
             if self._mapping.needs(name, TWIST_FIELDS):
-                self.node.create_subscription(TwistStamped, body.twist, self._on(name, "twist", _twist), qos)
+                self.node.create_subscription(TwistStamped, body.twist, self._on(name, "twist", twist_values), qos)
 
     def _listen_to_tf(self) -> None:
         if self._tf is None:
@@ -155,7 +157,7 @@ class Ros2Robot:
     def _on_joints(self, message: Any) -> None:
         stamp = self._translated(message.header.stamp)
         # Each of the three arrays may be empty, and several publishers may each send some of the joints.
-        arrays = [(name, getattr(message, name)) for name in JOINT_FIELDS]
+        arrays = [(name, getattr(message, name)) for name in JOINT_ARRAYS]
         with self._lock:
             for i, joint in enumerate(message.name):
                 values = {name: float(array[i]) for name, array in arrays if i < len(array)}
@@ -180,7 +182,7 @@ class Ros2Robot:
                 self._tf_seen[name] = (header.sec, header.nanosec)
                 with self._lock:
                     self._bodies[name].update(
-                        "pose", self._translated(header), _pose_of(moved.translation, moved.rotation)
+                        "pose", self._translated(header), pose_values(moved.translation, moved.rotation)
                     )
 
     def _translated(self, stamp: Any) -> float:
@@ -220,9 +222,8 @@ class Ros2Robot:
 
     def _value(self, source: Source) -> float:
         if source.joint:
-            # A field that the driver leaves empty is not a number; the safety filter names the element.
             values = self._joints[self._mapping.joint(source.joint)].values
-            return values.get(source.field, math.nan) * source.scale
+            return joint_value(values, source.field) * source.scale
         value = self._bodies[source.body].values[source.field]
         if source.minus:
             value -= self._bodies[source.minus].values[source.field]
@@ -230,7 +231,9 @@ class Ros2Robot:
 
     def _position(self, joint: str) -> float | None:
         with self._lock:
-            return self._joints[joint].values.get("position") if joint in self._joints else None
+            value = joint_value(self._joints[joint].values, "position") if joint in self._joints else math.nan
+        # The filter made sure of the command only: what is added to it has to be a number too.
+        return value if math.isfinite(value) else None
 
     def _spin(self) -> None:
         from rclpy.executors import ExternalShutdownException
@@ -241,28 +244,5 @@ class Ros2Robot:
             return
 
 
-def _pose(pose: Any) -> dict[str, float]:
-    return _pose_of(pose.position, pose.orientation)
-
-
-def _pose_of(position: Any, orientation: Any) -> dict[str, float]:
-    angles = euler(orientation.x, orientation.y, orientation.z, orientation.w)
-    values = {f"position.{axis}": float(getattr(position, axis)) for axis in "xyz"}
-    return {**values, **{f"euler.{axis}": angle for axis, angle in zip("xyz", angles, strict=True)}}
-
-
-def _twist(twist: Any) -> dict[str, float]:
-    vectors = {"linear": twist.linear, "angular": twist.angular}
-    return {f"{part}.{axis}": float(getattr(vector, axis)) for part, vector in vectors.items() for axis in "xyz"}
-
-
-def euler(x: float, y: float, z: float, w: float) -> tuple[float, float, float]:
-    """Euler angles (in rad) of a unit quaternion, in the convention of the training side: gymnasium-robotics'
-    ``rotations.mat2euler``, which is not the roll, pitch, yaw of tf."""
-    m00, m01 = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z)
-    m02, m10, m11 = 2 * (x * z + w * y), 2 * (x * y + w * z), 1 - 2 * (x * x + z * z)
-    m12, m22 = 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)
-    cosine = math.hypot(m22, m12)
-    if cosine > 1e-15:
-        return -math.atan2(m12, m22), math.atan2(m02, cosine), -math.atan2(m01, m00)
-    return 0.0, math.atan2(m02, cosine), math.atan2(m10, m11)
+def _pose_values(pose: Any) -> dict[str, float]:
+    return pose_values(pose.position, pose.orientation)

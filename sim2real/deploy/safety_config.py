@@ -128,8 +128,10 @@ def resolve(config: SafetyConfig, contract: Contract) -> Envelope:
     """
     try:
         return _resolve(config, contract)
-    except (TypeError, AttributeError) as error:  # a JSON file may hold anything
-        raise SafetyError(f"the safety settings hold a value of the wrong type: {error}") from None
+    except SafetyError:
+        raise
+    except (TypeError, ValueError, AttributeError) as error:  # a JSON file may hold anything, lists of any length too
+        raise SafetyError(f"the safety settings hold a value of the wrong type or length: {error}") from None
 
 
 def _resolve(config: SafetyConfig, contract: Contract) -> Envelope:

@@ -7,7 +7,7 @@ import math
 import platform
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +95,17 @@ class Session:
 
         def ended() -> None:
             outcome, why = robot.outcome, f" (latched: {loop.latched})" if loop.latched else ""
-            word, distance = "success" if outcome.success else "failure", outcome.distance * 100
-            outcomes.append({"success": outcome.success, "distance": outcome.distance})
-            print(f"episode {len(outcomes):4d}{of}: {word}, {distance:.1f} cm from the goal{why}", flush=True)
+            word = {True: "success", False: "failure", None: "ended"}[outcome.success]
+            where = f"return {outcome.episode_return:g}"
+            if outcome.distance is not None:
+                where = f"{100 * outcome.distance:.1f} cm from the goal"
+            outcomes.append(asdict(outcome))
+            print(f"episode {len(outcomes):4d}{of}: {word}, {where}{why}", flush=True)
 
         self._episodes(loop, robot, most, ended)
-        if outcomes:
-            wins = sum(outcome["success"] for outcome in outcomes)
-            print(f"success {wins}/{len(outcomes)} = {wins / len(outcomes):.3f}")
+        judged = [outcome["success"] for outcome in outcomes if outcome["success"] is not None]
+        if judged:
+            print(f"success {sum(judged)}/{len(judged)} = {sum(judged) / len(judged):.3f}")
         return {"episodes": outcomes}
 
     def _replay(self, loop: ControlLoop, robot: LogReplayRobot) -> tuple[dict[str, Any], bool]:

@@ -3,6 +3,7 @@ run as on a real one."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,9 +21,12 @@ from sim2real.deploy.simulate import check_task, readings_of
 class Outcome:
     """How an episode stands."""
 
-    success: bool
-    distance: float
-    """From the achieved to the desired goal (in the goal's unit)."""
+    success: bool | None
+    """None where the environment knows no success."""
+    distance: float | None
+    """From the achieved to the desired goal (in the goal's unit); None without a goal."""
+    episode_return: float
+    """Sum of rewards."""
 
 
 class SimRobot:
@@ -53,7 +57,7 @@ class SimRobot:
         self._rest = np.where(self._keeps, self._offset, np.float32(0))
         self._command = self._rest
         self._wall = time.monotonic()
-        self._started, self._steps = 0.0, self._horizon
+        self._started, self._steps, self._ended, self._return = 0.0, 0, True, 0.0
         self._obs: Any = None
         self._info: Any = None
 
@@ -62,13 +66,14 @@ class SimRobot:
     @property
     def over(self) -> bool:
         """Whether the episode has ended, or none has begun."""
-        return self._steps >= self._horizon
+        return self._ended
 
     @property
     def outcome(self) -> Outcome:
         """Of the episode so far."""
-        distance = np.linalg.norm(self._obs["achieved_goal"][0] - self._obs["desired_goal"][0])
-        return Outcome(bool(self._info["is_success"][0]), float(distance))
+        goal, success = self._obs["desired_goal"][0], float(self._info["is_success"][0])
+        distance = float(np.linalg.norm(self._obs["achieved_goal"][0] - goal)) if len(goal) else None
+        return Outcome(bool(success) if math.isfinite(success) else None, distance, self._return)
 
     def begin(self) -> None:
         """Set up the next episode; the robot stands still until the first command."""
@@ -77,6 +82,7 @@ class SimRobot:
         self._command = self._rest
         # With a wall clock, the episode begins when the world is ready; setting it up takes time.
         self._started, self._steps = self.now() if self._realtime else began, 0
+        self._ended, self._return = False, 0.0
 
     # ---- Robot -------------------------------------------------------------------------------------------------------
 
@@ -99,8 +105,10 @@ class SimRobot:
         # Before the wait: the command stands, and the time that the simulation takes should not make the loop late. A
         # thousandth of a period: sums of periods are not exact.
         while not self.over and self._started + (self._steps + 1) * self._dt <= time_ + 1e-3 * self._dt:
-            self._obs, _, _, _, self._info = self._env.step(((self._command - self._offset) / self._scale)[None])
-            self._steps += 1
+            action = ((self._command - self._offset) / self._scale)[None]
+            self._obs, reward, terminated, truncated, self._info = self._env.step(action)
+            self._steps, self._return = self._steps + 1, self._return + float(reward[0])
+            self._ended = bool(terminated[0] or truncated[0]) or self._steps >= self._horizon
         if self._realtime and (left := time_ - self.now()) > 0:
             time.sleep(left)
 

@@ -23,7 +23,7 @@ def message(**fields: Callable[[], Any]) -> type:
 
         def __init__(self, **values: Any) -> None:
             for name, default in fields.items():
-                setattr(self, name, values.pop(name, None) or default())
+                setattr(self, name, values.pop(name) if name in values else default())
             assert not values, f"unknown fields {sorted(values)}"
 
     return Message

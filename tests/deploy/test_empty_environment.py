@@ -60,7 +60,18 @@ def test_the_wheel_runs_without_its_dependencies(python: Path, lstm_bundle: Path
     run(sys.executable, "-m", "build", "--outdir", tmp_path, ROOT, cwd=tmp_path)
     install(python, "--no-deps", next(tmp_path.glob("*.whl")), cwd=tmp_path)
     assert run(python, "-I", "-c", CODE, lstm_bundle, cwd=tmp_path).stdout.splitlines() == ["numpy (4,)", "[]"]
-    done = run(python.parent / "sim2real", "run", lstm_bundle, "--robot", "replay", "--steps", "200", cwd=tmp_path)
+    done = run(
+        python,
+        "-I",
+        python.parent / "sim2real",
+        "run",
+        lstm_bundle,
+        "--robot",
+        "replay",
+        "--steps",
+        "200",
+        cwd=tmp_path,
+    )
     assert "200 commands compared" in done.stdout
     install(python, "onnxruntime", cwd=tmp_path)
     assert run(python, "-I", "-c", CODE, lstm_bundle, cwd=tmp_path).stdout.splitlines() == ["onnx (4,)", "[]"]

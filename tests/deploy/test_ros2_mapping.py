@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from sim2real.deploy.ros2_mapping import Body, MappingError, Source, Target, load_mapping, table
-from sim2real.envs.fetch import TASKS, task_spec
+from sim2real.deploy.ros2_elements import Body, MappingError, Source, Target
+from sim2real.deploy.ros2_mapping import load_mapping, table
+from sim2real.envs import TASKS
+from sim2real.envs.dynamics import ARM
 from tests.deploy.contracts import contract, element
 
 
 def of_task(name: str) -> Any:
-    spec = task_spec(TASKS[name], ())
+    spec = TASKS[name].spec(())
     return contract(spec.observation, spec.action, spec.goal)
 
 
@@ -49,7 +51,60 @@ def test_fetch_is_derived_from_its_kinds() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_is_derived(task: str) -> None:
-    assert load_mapping(of_task(task)).needed_joints == {"finger", "left_finger", "right_finger"}
+    arm = {f"{name}_joint" for name in ARM}
+    needed = arm if task == "FetchPuck" else {"finger", "left_finger", "right_finger"}
+    assert load_mapping(of_task(task)).needed_joints == needed
+
+
+def test_puck_is_derived_from_its_kinds() -> None:
+    mapping = load_mapping(of_task("FetchPuck"))
+    assert len(mapping.readings) == 55  # 52 and the goal
+    assert mapping.readings["elbow_flex_joint_sine"] == Source("position.sine", joint="elbow_flex_joint")
+    assert mapping.readings["elbow_flex_joint_cosine"] == Source("position.cosine", joint="elbow_flex_joint")
+    assert mapping.readings["elbow_flex_joint_velocity"] == Source("velocity", joint="elbow_flex_joint")
+    assert mapping.readings["gripper_rotation_zx"] == Source("rotation.zx", body="gripper")
+    assert mapping.readings["puck_quaternion_w"] == Source("quaternion.w", body="puck")
+    assert mapping.readings["puck_angular_velocity_z"] == Source("angular.z", body="puck")
+    assert mapping.readings["puck_relative_position_y"] == Source("position.y", body="puck", minus="gripper")
+    assert set(mapping.bodies) == {"gripper", "puck", "goal"}
+    assert list(mapping.commands.values()) == [
+        Target("trajectory", joint=f"{name}_joint", relative=True) for name in ARM
+    ]
+
+
+def test_new_fields_in_a_file(file: Any) -> None:
+    unnamed = contract([element("a"), element("b"), element("c")], [element("d"), element("e")])
+    given = {
+        "readings": {
+            "a": {"joint": "elbow", "field": "position.cosine"},
+            "b": {"body": "cube", "field": "rotation.xy"},
+            "c": {"body": "cube", "field": "quaternion.w", "scale": -1},
+        },
+        "commands": {
+            "d": {"to": "forward", "joint": "wrist", "relative": True},
+            "e": {"to": "none", "joint": "neck", "relative": True},
+        },
+    }
+    mapping = load_mapping(unnamed, file(given))
+    assert mapping.readings["c"] == Source("quaternion.w", body="cube", scale=-1.0)
+    assert mapping.needed_joints == {"elbow", "wrist"}  # nothing is sent to the neck
+    assert ("in", "cube/pose", "geometry_msgs/PoseStamped: cube") in table(mapping)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("readings", {"gripper_rotation_xx": {"field": "rotation.xw"}}, "unknown field 'rotation.xw'. Did you mean"),
+        ("readings", {"gripper_rotation_xx": {"minus": "puck"}}, "rotation.xx cannot be relative"),
+        ("readings", {"elbow_flex_joint_sine": {"field": "velocity.sine"}}, "unknown field 'velocity.sine'"),
+        ("commands", {"elbow_flex_joint_offset": {"hold": "last"}}, "a repeated offset moves the joint on"),
+        ("commands", {"elbow_flex_joint_offset": {"to": "twist", "field": "linear.x"}}, "another target than a twist"),
+        ("commands", {"elbow_flex_joint_offset": {"to": "forward", "joint": ""}}, "a relative command needs a joint"),
+    ],
+)
+def test_a_wrong_file_for_the_puck(part: str, changes: Any, message: str, file: Any) -> None:
+    with pytest.raises(MappingError, match=message):
+        load_mapping(of_task("FetchPuck"), file({part: changes}))
 
 
 def test_joint_space() -> None:

@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sim2real.deploy.ros2_mapping import Ros2Mapping, load_mapping
-from sim2real.deploy.ros2_robot import Ros2Robot, euler
-from sim2real.envs.fetch import euler as training_euler
+from sim2real.deploy.ros2_robot import Ros2Robot
 from sim2real.errors import UserError
 from tests.deploy import fake_ros
 from tests.deploy.contracts import contract, element
@@ -290,26 +286,3 @@ def test_without_ros_one_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "rclpy", None)
     with pytest.raises(UserError, match=r"needs rclpy, which comes with ROS 2 .* source /opt/ros/DISTRO/setup.bash"):
         Ros2Robot(FETCH, load_mapping(FETCH))
-
-
-# ---- rotations -------------------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda q: np.linalg.norm(q) > 0.1))
-def test_euler_angles_are_those_of_training(quaternion: list[float]) -> None:
-    x, y, z, w = np.array(quaternion) / np.linalg.norm(quaternion)
-    matrix = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    np.testing.assert_allclose(euler(x, y, z, w), training_euler(matrix.reshape(1, 9))[0], atol=1e-9)
-
-
-def test_euler_of_quarter_turns() -> None:
-    half = math.sqrt(0.5)
-    assert euler(0, 0, half, half) == pytest.approx((0, 0, math.pi / 2))
-    assert euler(half, 0, 0, half) == pytest.approx((math.pi / 2, 0, 0))
-    assert euler(0, half, 0, half) == pytest.approx((0, math.pi / 2, 0))

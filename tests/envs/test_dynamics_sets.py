@@ -9,8 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim2real.envs import INDEX, PARAMETERS, DynamicsError, load_dynamics
-from sim2real.envs.dynamics_sets import Distribution, fixed, packaged, privileged
+from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsError, load_dynamics
+from sim2real.envs.distribution import Distribution, fixed
+from sim2real.envs.dynamics_sets import packaged
+from sim2real.envs.privileged import privileged
 
 U = np.random.default_rng(0).random((200, len(PARAMETERS)))
 
@@ -30,6 +32,7 @@ def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
         (Distribution("uniform", ((0.0, 1.0), (2.0, 5.0))), 0.125, 0.5),  # total length 4: 0.125 -> 0.5 along
         (Distribution("uniform", ((0.0, 1.0), (2.0, 5.0))), 0.5, 3.0),  # 2 along: 1 into the second interval
         (Distribution("log_uniform", ((0.25, 0.5), (2.0, 4.0))), 0.75, 2 * math.sqrt(2)),
+        (Distribution("inverse_uniform", ((1.0, 8.0),)), 0.5, 16 / 9),  # 1/x is halfway between 1 and 1/8: 9/16
         (Distribution("normal", ((1.0, 0.2),)), 0.5, 1.0),
         (Distribution("normal", ((1.0, 0.2),)), 0.8413447460685429, 1.2),  # one standard deviation
         (Distribution("exponential", ((0.0, 2.0),)), 1 - math.exp(-1), 2.0),
@@ -104,6 +107,13 @@ def test_a_file_can_stand_on_a_file(tmp_path: Path) -> None:
         ("base: tran", "unknown dynamics 'tran'. Did you mean 'train'"),
         ("base: 3", "base must be a name or a file"),
         ("base: none.yaml", "no base file"),
+        ("parameters: {gravity: {inverse_uniform: [0, 1]}}", "inverse_uniform needs positive numbers"),
+        ("tasks: {FetchPuk: {}}", "unknown task 'FetchPuk'. Did you mean 'FetchPuck'"),
+        ("tasks: [FetchPuck]", "tasks must be a mapping"),
+        ("tasks: {FetchPuck: 3}", "tasks.FetchPuck must have the keys base and parameters"),
+        ("tasks: {FetchPuck: {parametres: {}}}", "unknown key 'parametres'. Did you mean 'parameters'"),
+        ("effects: backlash", "effects must be a list"),
+        ("effects: [backlsh]", "unknown effect 'backlsh'. Did you mean 'backlash'"),
         ("base: mine.yaml", "is its own base"),
         ("a: [", "no valid YAML"),
     ],
@@ -115,10 +125,32 @@ def test_mistakes_are_told_in_one_message(tmp_path: Path, text: str, message: st
 
 
 def test_unknown_names_and_missing_files() -> None:
-    with pytest.raises(DynamicsError, match=r"Did you mean 'unseen'\? Allowed: nominal, train, unseen"):
+    with pytest.raises(DynamicsError, match=r"Did you mean 'unseen'\? Allowed: nominal, "):
         load_dynamics("unsen")
     with pytest.raises(DynamicsError, match=r"no dynamics file 'nowhere\.yaml'"):
         load_dynamics("nowhere.yaml")
+
+
+def test_a_section_for_one_task(tmp_path: Path) -> None:
+    write(tmp_path, "parameters: {gravity: 0.9}\ntasks: {FetchPuck: {parameters: {object_mass: 2}}}", "lower.yaml")
+    text = "base: lower.yaml\nparameters: {object_damping: 3}\ntasks: {FetchPush: {base: nominal}}\neffects: [camera]"
+    upper = load_dynamics(write(tmp_path, text))
+    values = {task: upper.of(task).sample(U[0]) for task in TASKS}
+    got = {
+        task: tuple(float(v[INDEX[name]]) for name in ("gravity", "object_mass", "object_damping"))
+        for task, v in values.items()
+    }
+    expected = {task: (0.9, 1.0, 3.0) for task in TASKS}
+    assert got == expected | {"FetchPuck": (0.9, 2.0, 3.0), "FetchPush": (1.0, 1.0, 1.0)}
+    assert upper.effects == ("camera",)
+    assert load_dynamics(write(tmp_path, yaml.safe_dump(upper.to_dict()))) == upper
+
+
+def test_a_set_written_on_top_of_train_speaks_of_the_puck_too(tmp_path: Path) -> None:
+    fixed_mass = load_dynamics(write(tmp_path, "base: train\nparameters: {object_mass: 1}"))
+    for task in TASKS:
+        train, changed = load_dynamics("train").of(task), fixed_mass.of(task)
+        assert [p.name for p in PARAMETERS if changed[p.name] != train[p.name]] == ["object_mass"]
 
 
 numbers = st.floats(0.5, 1.0, allow_nan=False).map(lambda x: round(x, 6))
@@ -149,7 +181,7 @@ def test_a_set_written_out_in_full_reads_back(
 
 def test_mu_is_minus_one_to_one_over_the_training_range() -> None:
     train = load_dynamics("train")
-    mu = privileged(has_object=True)
+    mu = privileged(TASKS["FetchPush"])
     assert set(mu.names) == {p.name for p in PARAMETERS if train[p.name].varies}
     low = np.array([d.span[0] if d.varies else 0.0 for d in train.distributions])
     high = np.array([d.span[1] if d.varies else 0.0 for d in train.distributions])
@@ -157,7 +189,7 @@ def test_mu_is_minus_one_to_one_over_the_training_range() -> None:
 
 
 def test_mu_is_logarithmic_where_the_draw_is_and_goes_on_outside() -> None:
-    mu = privileged(has_object=True)
+    mu = privileged(TASKS["FetchPush"])
     values = np.tile([p.nominal for p in PARAMETERS], (3, 1))
     # train: object_mass log-uniform in [0.4, 2.5], whose middle is 1; action_delay uniform in [0, 40] ms
     values[:, INDEX["object_mass"]] = [1.0, 2.5, 2.5**2]
@@ -168,6 +200,6 @@ def test_mu_is_logarithmic_where_the_draw_is_and_goes_on_outside() -> None:
 
 
 def test_mu_without_an_object_leaves_its_parameters_out() -> None:
-    names = privileged(has_object=False).names
+    names = privileged(TASKS["FetchReach"]).names
     assert "weld_time_constant" in names
     assert not {n for n in names if PARAMETERS[INDEX[n]].needs == "object"}

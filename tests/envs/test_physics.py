@@ -12,26 +12,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsParameter, load_dynamics
-from sim2real.envs.dynamics import LINKS, Write
-from sim2real.envs.fetch import READING_SIZE, Initial, initial
-from sim2real.envs.physics import DynamicsWriter, Robot
+from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsParameter, load_dynamics, puck_model
+from sim2real.envs.dynamics import ARM, Write, exists
+from sim2real.envs.fetch import TASKS as FETCH_TASKS
+from sim2real.envs.mocap import READING_SIZE
+from sim2real.envs.physics import BODIES, DynamicsWriter, Robot, joint_name
 from sim2real.envs.signals import Segment
+from sim2real.envs.task import Initial
 
 Array = NDArray[np.float64]
 NOMINAL = np.array([p.nominal for p in PARAMETERS])
 MODEL_PARAMETERS = [p for p in PARAMETERS if p.writes]
+EACH = [(t, p) for t in ("FetchPush", "FetchPuck") for p in MODEL_PARAMETERS if exists(p, TASKS[t].features)]
 PHYSICAL = ("body_", "jnt_", "dof_", "geom_", "site_", "eq_", "actuator_", "cam_", "light_", "qpos", "exclude_", "M_")
 
 
 @functools.cache
 def start(task: str) -> Initial:
-    return initial(TASKS[task])
+    return TASKS[task].initial()
 
 
 @functools.cache
 def robot(task: str) -> Robot:
-    return Robot(TASKS[task], start(task))
+    return TASKS[task].robot(start(task))
 
 
 def other_value(parameter: DynamicsParameter) -> float:
@@ -50,8 +53,11 @@ def values_with(**changes: float) -> Array:
 
 
 def compiled(task: str, changes: dict[str, float]) -> mujoco.MjModel:
-    reference: Any = gymnasium.make(TASKS[task].reference).unwrapped
-    spec = mujoco.MjSpec.from_file(reference.fullpath)
+    if task in FETCH_TASKS:
+        reference: Any = gymnasium.make(FETCH_TASKS[task].reference).unwrapped
+        spec = mujoco.MjSpec.from_file(reference.fullpath)
+    else:
+        spec = puck_model.build()
     for name, value in changes.items():
         parameter = PARAMETERS[INDEX[name]]
         for write in parameter.writes:
@@ -63,23 +69,14 @@ def compiled(task: str, changes: dict[str, float]) -> mujoco.MjModel:
 
 
 def edits(spec: Any, write: Write) -> Iterable[tuple[Any, str, int | None]]:
-    names = {
-        "object": ["object0"],
-        "table": ["table0"],
-        "fingers": [f"robot0:{side}_gripper_finger_link" for side in "rl"],
-    }
-    bodies = (
-        [spec.body(n) for n in names.get(write.where, [f"robot0:{write.where}_link"])]
-        if write.where
-        in {
-            *names,
-            *LINKS,
-        }
-        else []
-    )
+    bodies = []
+    if write.field.startswith(("body_", "geom_")):
+        bodies = [spec.body(name) for name in BODIES.get(write.where, [f"robot0:{write.where}_link"])]
     geoms = [geom for body in bodies for geom in body.geoms]
-    arm = [spec.joint(f"robot0:{link}_joint") for link in LINKS[:-1]]
-    joints = arm if write.where == "arm" else [spec.joint("object0:joint")]
+    joints = []
+    if write.field.startswith("dof_"):
+        groups = {"arm": [joint_name(name) for name in ARM], "object": ["object0:joint"]}
+        joints = [spec.joint(name) for name in groups.get(write.where, [joint_name(write.where)])]
     match write.field:
         case "gravity":
             return [(spec.option, "gravity", write.column)]
@@ -91,6 +88,9 @@ def edits(spec: Any, write: Write) -> Iterable[tuple[Any, str, int | None]]:
             return [(joint, write.field.removeprefix("dof_"), None) for joint in joints]
         case "geom_friction" | "geom_solref" | "geom_solimp":
             return [(geom, write.field.removeprefix("geom_"), write.column) for geom in geoms]
+        case "actuator_gainprm" | "actuator_biasprm":
+            actuators = {actuator.name: actuator for actuator in spec.actuators}
+            return [(actuators[f"robot0:{write.where}"], write.field.removeprefix("actuator_"), write.column)]
         case "body_pos":
             return [(body, "pos", write.column) for body in bodies]
         case "body_mass" if write.where in ("object", "table"):
@@ -132,11 +132,17 @@ def rollout(model: mujoco.MjModel, task: str, seed: int = 0, steps: int = 10) ->
     data, begin = mujoco.MjData(model), start(task)
     data.qpos[:], data.qvel[:] = begin.qpos, begin.qvel
     gripper = model.body("robot0:gripper_link").id
-    if TASKS[task].has_object:
+    if "object" in TASKS[task].features:
         data.qpos[-7:-5] = begin.gripper[:2] + np.array([0.08, 0.0])
     mujoco.mj_forward(model, data)
     rng, rows = np.random.default_rng(seed), []
     for _ in range(steps):
+        if "joints" in TASKS[task].features:
+            places, _ = puck_model.arm_addresses(model)
+            data.ctrl[:] = data.qpos[places] + rng.uniform(-0.03, 0.06, 7)
+            mujoco.mj_step(model, data, nstep=20)
+            rows.append(data.qpos.copy())
+            continue
         data.mocap_pos[0] = data.xpos[gripper] + rng.uniform(-0.02, 0.05, 3) * [1, 0.3, -0.3]
         data.mocap_quat[0] = data.xquat[gripper] + [1, 0, 1, 0]
         mujoco.mj_step(model, data, nstep=20)
@@ -144,9 +150,8 @@ def rollout(model: mujoco.MjModel, task: str, seed: int = 0, steps: int = 10) ->
     return np.array(rows)
 
 
-@pytest.mark.parametrize("parameter", MODEL_PARAMETERS, ids=lambda p: p.name)
-def test_each_parameter_equals_a_fresh_compile(parameter: DynamicsParameter) -> None:
-    task = "FetchPush"
+@pytest.mark.parametrize(("task", "parameter"), EACH, ids=[f"{task}-{p.name}" for task, p in EACH])
+def test_each_parameter_equals_a_fresh_compile(task: str, parameter: DynamicsParameter) -> None:
     value = other_value(parameter)
     subject = robot(task)
     subject.writer.write(values_with(**{parameter.name: value}), subject.data)
@@ -158,8 +163,8 @@ def test_each_parameter_equals_a_fresh_compile(parameter: DynamicsParameter) -> 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_all_parameters_together_equal_a_fresh_compile(task: str) -> None:
-    dynamics = load_dynamics("unseen")
-    here = [p for p in MODEL_PARAMETERS if TASKS[task].has_object or p.needs != "object"]
+    dynamics = load_dynamics("unseen").of(task)
+    here = [p for p in MODEL_PARAMETERS if exists(p, TASKS[task].features)]
     drawn = dynamics.sample(np.random.default_rng(3).random(len(PARAMETERS)))
     changes = {p.name: float(drawn[INDEX[p.name]]) for p in here}
     subject = robot(task)
@@ -226,7 +231,7 @@ def nominal_rollout(task: str) -> Array:
 def test_writing_does_not_depend_on_what_was_written_before() -> None:
     train, rng = load_dynamics("train"), np.random.default_rng(5)
     a, b = train.sample(rng.random(len(PARAMETERS))), train.sample(rng.random(len(PARAMETERS)))
-    used, fresh = robot("FetchPickAndPlace"), Robot(TASKS["FetchPickAndPlace"], start("FetchPickAndPlace"))
+    used, fresh = robot("FetchPickAndPlace"), TASKS["FetchPickAndPlace"].robot(start("FetchPickAndPlace"))
     used.writer.write(a, used.data)
     used.writer.write(b, used.data)
     fresh.writer.write(b, fresh.data)
@@ -235,7 +240,7 @@ def test_writing_does_not_depend_on_what_was_written_before() -> None:
 
 def test_the_shared_nominal_model_is_never_written() -> None:
     before = start("FetchPush").model.body_mass.copy(), start("FetchPush").model.geom_friction.copy()
-    subject = Robot(TASKS["FetchPush"], start("FetchPush"))
+    subject = TASKS["FetchPush"].robot(start("FetchPush"))
     subject.writer.write(values_with(object_mass=2.0, object_friction_slide=0.5), subject.data)
     np.testing.assert_array_equal(start("FetchPush").model.body_mass, before[0])
     np.testing.assert_array_equal(start("FetchPush").model.geom_friction, before[1])
@@ -243,12 +248,14 @@ def test_the_shared_nominal_model_is_never_written() -> None:
 
 def test_a_writer_serves_any_copy_of_the_model() -> None:
     env: Any = gymnasium.make("FetchPush-v4").unwrapped
-    DynamicsWriter(env.model, start("FetchPush").model, True).write(values_with(gravity=0.5), env.data)
+    DynamicsWriter(env.model, start("FetchPush").model, TASKS["FetchPush"].features).write(
+        values_with(gravity=0.5), env.data
+    )
     assert env.model.opt.gravity[2] == -9.81 / 2
 
 
 def test_a_command_in_the_middle_of_a_step_by_hand() -> None:
-    subject, by_hand = robot("FetchPush"), Robot(TASKS["FetchPush"], start("FetchPush"))
+    subject, by_hand = robot("FetchPush"), TASKS["FetchPush"].robot(start("FetchPush"))
     commands = np.zeros((51, 4))
     commands[0] = 0.03, -0.02, 0.01, 0.0
     readings, expected = np.zeros((102, READING_SIZE)), np.zeros(READING_SIZE)

@@ -110,7 +110,7 @@ def draw(seed: int = 0, **values: float) -> Signals:
         array[INDEX[name]] = value
     std = np.array([1.0, 2.0])
     rng = np.random.default_rng(seed)
-    return draw_signals(array, rng, reference_std=std, horizon=500, substeps=20, timestep=0.002)
+    return draw_signals(array, rng, reference_std=std, actions=4, horizon=500, substeps=20, timestep=0.002)
 
 
 def test_nominal_values_draw_silence() -> None:
@@ -155,3 +155,27 @@ def test_bias_is_constant_over_the_episode() -> None:
 def test_levels_do_not_change_which_numbers_are_drawn() -> None:
     one, two = draw(observation_noise=0.1), draw(observation_noise=0.2, control_period_jitter=5.0)
     np.testing.assert_allclose(2 * one.observation_noise, two.observation_noise)
+
+
+def test_a_growing_delay_shows_one_moment_twice_and_none_goes_back() -> None:
+    # Seen at 0, 20, 40, 60; no age, 6 and then 30 old: read at 0, 14, 14 (not 10), 30.
+    t = timetable(np.array([20] * 3), np.array([0] * 3), np.array([0, 6, 30, 30]), np.arange(4))
+    assert t.sources.tolist() == [0, 4 + 1, 4 + 1, 4 + 3]
+    assert t.steps[0] == (Segment(0, 14, 1), Segment(None, 6, None))
+
+
+def test_values_may_differ_between_steps() -> None:
+    values = np.tile([p.nominal for p in PARAMETERS], (501, 1))
+    values[250:, INDEX["observation_noise"]] = 0.1
+    values[250:, INDEX["action_noise"]] = 0.1
+    values[250:, INDEX["action_delay"]] = 20.0
+    std = np.array([1.0, 2.0])
+    signals = draw_signals(
+        values, np.random.default_rng(0), reference_std=std, actions=4, horizon=500, substeps=20, timestep=0.002
+    )
+    whole = draw(observation_noise=0.1, action_noise=0.1, action_delay=20.0)
+    assert not signals.observation_noise[:250].any() and not signals.action_noise[:250].any()
+    np.testing.assert_array_equal(signals.observation_noise[250:], whole.observation_noise[250:])
+    np.testing.assert_array_equal(signals.action_noise[250:], whole.action_noise[250:])
+    assert signals.timetable.steps[249] == (Segment(249, 20, None),)
+    assert signals.timetable.steps[260] == whole.timetable.steps[260] != signals.timetable.steps[249]

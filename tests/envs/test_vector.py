@@ -10,8 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sim2real.envs import HORIZON, INDEX, PARAMETERS, TASKS, DynamicsSet, FetchVectorEnv, load_dynamics, make_vec
-from sim2real.envs.dynamics_sets import NOMINAL, fixed
+from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsSet, FetchVectorEnv, fetch, load_dynamics, make_vec
+from sim2real.envs.distribution import fixed
+from sim2real.envs.dynamics_sets import NOMINAL
+from sim2real.envs.fetch import HORIZON
 from sim2real.envs.physics import DynamicsWriter
 from sim2real.envs.scripted import scripted
 from sim2real.errors import UserError
@@ -34,8 +36,8 @@ def only_model(name: str) -> DynamicsSet:
     return DynamicsSet("model", tuple(d if p.writes else fixed(p.nominal) for p, d in pairs))
 
 
-def random_actions(n: int, steps: int = HORIZON, seed: int = 0) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).uniform(-1, 1, (steps, n, 4)).astype(np.float32)
+def random_actions(n: int, steps: int = HORIZON, seed: int = 0, size: int = 4) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).uniform(-1, 1, (steps, n, size)).astype(np.float32)
 
 
 def play(env: FetchVectorEnv, actions: Array, seed: int | None = None) -> dict[str, Array]:
@@ -54,16 +56,16 @@ def same(a: dict[str, Array], b: dict[str, Array], n: slice = slice(None), m: sl
 
 
 @pytest.mark.parametrize("dynamics", ["nominal", "train"])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", fetch.TASKS)
 def test_fifty_steps_equal_those_of_gymnasium_robotics(task: str, dynamics: str) -> None:
     n, rng = 3, np.random.default_rng(0)
     env = make_vec(task, n, only_model(dynamics), seed=4)
     obs, _ = env.reset()
-    references: list[Any] = [gymnasium.make(TASKS[task].reference, max_episode_steps=100) for _ in range(n)]
+    references: list[Any] = [gymnasium.make(fetch.TASKS[task].reference, max_episode_steps=100) for _ in range(n)]
     for i, reference in enumerate(references):
         reference.reset(seed=i)
         inner = reference.unwrapped
-        DynamicsWriter(inner.model, env._initial.model, TASKS[task].has_object).write(env._values[i], inner.data)
+        DynamicsWriter(inner.model, env._initial.model, TASKS[task].features).write(env._values[i], inner.data)
         mujoco.mj_copyData(inner.data, inner.model, env._robots[i].data)
         inner.goal = obs["desired_goal"][i].copy()
         np.testing.assert_allclose(inner._get_obs()["observation"], obs["observation"][i], rtol=0, atol=1e-9)
@@ -79,10 +81,10 @@ def test_fifty_steps_equal_those_of_gymnasium_robotics(task: str, dynamics: str)
     env.close()
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", fetch.TASKS)
 def test_the_first_observation_equals_gymnasium_robotics(task: str) -> None:
     env = make_vec(task, 1, "nominal")
-    reference: Any = gymnasium.make(TASKS[task].reference)
+    reference: Any = gymnasium.make(fetch.TASKS[task].reference)
     expected, _ = reference.reset(seed=2)
     start = reference.unwrapped.data.qpos[-7:-5].copy()
     env.reset()
@@ -103,9 +105,9 @@ def test_an_episode_does_not_depend_on_how_many_run_beside_it() -> None:
         same(together, play(by_twos, actions[:, some]), n=some)
 
 
-@pytest.mark.parametrize("task", ["FetchSlide", "FetchPickAndPlace"])
+@pytest.mark.parametrize("task", ["FetchSlide", "FetchPickAndPlace", "FetchPuck"])
 def test_threads_change_nothing(task: str) -> None:
-    actions = random_actions(5, steps=10)
+    actions = random_actions(5, steps=10, size=len(TASKS[task].spec(()).action))
     one, two, many = (play(make_vec(task, 5, "train", threads=k), actions) for k in (1, 2, 7))
     same(one, two)
     same(one, many)
@@ -213,18 +215,19 @@ def test_noise_is_on_the_observation_only() -> None:
 # --- the contract of every task
 
 
-@pytest.mark.parametrize("dynamics", ["nominal", "train"])
+@pytest.mark.parametrize("dynamics", ["nominal", "train", "surrogate"])
 @pytest.mark.parametrize("task", TASKS)
 def test_contract(task: str, dynamics: str) -> None:
     n = 4
-    env: GoalVectorEnv = make_vec(task, n, dynamics, seed=0)
+    env: GoalVectorEnv = make_vec(task, n, dynamics, seed=0, held_out=True)
     assert isinstance(env, FetchVectorEnv)
     rng, spec = np.random.default_rng(1), env.task
+    size = (n, spec.sizes["action"])
     obs, info = env.reset()
     frames = [obs]
     assert info["dynamics_values"].shape == (n, len(spec.dynamics_names))
     for t in range(spec.horizon):
-        actions = np.where(np.arange(n)[:, None] % 2, scripted(task, obs), rng.uniform(-1, 1, (n, 4)))
+        actions = np.where(np.arange(n)[:, None] % 2, scripted(task, obs), rng.uniform(-1, 1, size))
         obs, reward, terminated, truncated, info = env.step(actions.astype(np.float32))
         assert env.observation_space.contains(obs)
         assert not terminated.any() and (truncated == (t == spec.horizon - 1)).all()
@@ -233,13 +236,13 @@ def test_contract(task: str, dynamics: str) -> None:
         tensors = [torch.from_numpy(obs[key]) for key in ("achieved_goal", "desired_goal")]
         np.testing.assert_array_equal(env.compute_reward(*tensors).numpy(), reward)
         frames.append(obs)
-    for key, size in [("observation", "observation"), ("state", "observation"), ("dynamics", "dynamics")]:
-        assert obs[key].shape == (n, spec.sizes[size]) and obs[key].dtype == np.float64
+    for key, width in [("observation", "observation"), ("state", "observation"), ("dynamics", "dynamics")]:
+        assert obs[key].shape == (n, spec.sizes[width]) and obs[key].dtype == np.float64
     for key in ("observation", "state"):
         assert np.isfinite([f[key] for f in frames]).all()
         assert (np.std([f[key] for f in frames], axis=(0, 1)) > 0).all(), "an element never changes"
     assert (np.std(frames[0]["desired_goal"], axis=0)[:2] > 0.01).all()
-    if TASKS[task].has_object:
+    if "object" in TASKS[task].features:
         assert (np.std(frames[0]["achieved_goal"], axis=0)[:2] > 0.01).all()
     assert not sum(int(w.number) for robot in env._robots for w in robot.data.warning), "MuJoCo warned"
     env.close()
@@ -252,12 +255,14 @@ def test_mu_of_train_fills_its_range() -> None:
     assert (mu.min(0) < -0.8).all() and (mu.max(0) > 0.8).all()
 
 
-@pytest.mark.parametrize(("task", "at_least"), [("FetchReach", 0.9), ("FetchPush", 0.9), ("FetchPickAndPlace", 0.9)])
+@pytest.mark.parametrize(
+    ("task", "at_least"), [("FetchReach", 0.9), ("FetchPush", 0.9), ("FetchPickAndPlace", 0.9), ("FetchPuck", 0.8)]
+)
 def test_a_script_solves_the_nominal_task(task: str, at_least: float) -> None:
     env = make_vec(task, 16, "nominal", seed=11)
     obs, info = env.reset()
     assert info["is_success"].mean() < 0.3
-    for _ in range(HORIZON):
+    for _ in range(env.task.horizon):
         obs, _, _, _, info = env.step(scripted(task, obs).astype(np.float32))
     assert info["is_success"].mean() >= at_least
 

@@ -1,0 +1,91 @@
+"""Independent jobs on local processes, with progress. The results do not depend on how many processes there are.
+
+Processes are spawned, not forked: torch's and MuJoCo's threads would not survive a fork. Each computes on one thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
+
+from sim2real.errors import UserError
+from sim2real.progress import ProgressReport
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+AHEAD = 2
+"""Jobs handed out for each process: one at work and one waiting."""
+
+
+def run_jobs(
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    size: Callable[[Job], int],
+    unit: str = "episodes",
+) -> list[Result]:
+    """``[work(job) for job in jobs]`` on ``workers`` processes; progress goes to stderr.
+
+    Args:
+        work: function of a module, so that another process can import it; it must not depend on jobs before.
+        jobs: picklable descriptions.
+        workers: at least 1; with 1 everything happens in this process.
+        size: what a job adds to the progress, in ``unit``.
+        unit: what progress counts.
+
+    Raises:
+        UserError: a process ended before its job did (killed, or out of memory).
+    """
+    report = ProgressReport(0, sum(map(size, jobs)), None, sys.stderr, unit)
+    begin, done = time.monotonic(), 0
+    results: dict[int, Result] = {}
+    try:
+        for index, result in _completed(work, jobs, min(workers, len(jobs))):
+            results[index] = result
+            done += size(jobs[index])
+            report.update(done, time.monotonic() - begin)
+    finally:
+        report.close()
+    return [results[index] for index in range(len(jobs))]
+
+
+def _completed(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Result]]:
+    """(number, result) of each job as it is done."""
+    if workers <= 1:
+        _one_thread()
+        for index, job in enumerate(jobs):
+            yield index, work(job)
+        return
+    waiting = iter(range(len(jobs)))
+    running: dict[Future[Result], int] = {}
+    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
+        try:
+            while True:
+                for index in itertools.islice(waiting, AHEAD * workers - len(running)):
+                    running[pool.submit(work, jobs[index])] = index
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        except BrokenProcessPool:
+            raise UserError(
+                f"one of {workers} worker processes was killed; out of memory? Give fewer --workers"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """Libraries read their number of threads when they are imported; torch, once imported, is told."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from sim2real.errors import UserError
+from sim2real.pool import run_jobs
+
+
+def square(x: int) -> tuple[int, int]:
+    return x * x, os.getpid()
+
+
+def threads(_: int) -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def die(_: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def mistake(x: int) -> int:
+    raise UserError(f"job {x} is a mistake")
+
+
+def one(_: Any) -> int:
+    return 1
+
+
+def test_results_come_in_the_order_of_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [3, 1, 2, 5, 4, 0]
+    here, there = run_jobs(square, jobs, workers=1, size=one), run_jobs(square, jobs, workers=2, size=one)
+    assert [value for value, _ in here] == [value for value, _ in there] == [9, 1, 4, 25, 16, 0]
+    assert {process for _, process in here} == {os.getpid()}
+    assert os.getpid() not in {process for _, process in there}
+    out, err = capsys.readouterr()
+    assert out == "" and "/6 episodes" in err
+
+
+def test_every_process_computes_on_one_thread() -> None:
+    assert run_jobs(threads, [0, 1], workers=2, size=one) == [1, 1]
+
+
+def test_a_killed_worker_is_a_clear_error() -> None:
+    with pytest.raises(UserError, match="one of 2 worker processes was killed"):
+        run_jobs(die, [0, 1, 2], workers=2, size=one)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_a_job_is_the_callers(workers: int) -> None:
+    with pytest.raises(UserError, match="job 7 is a mistake"):
+        run_jobs(mistake, [7, 7], workers=workers, size=one)
+
+
+def test_no_jobs_have_no_results() -> None:
+    assert run_jobs(square, [], workers=3, size=one) == []
