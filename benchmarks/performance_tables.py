@@ -28,7 +28,8 @@ def _short(x: float | None) -> str:
     return "?" if x is None else f"{x:.0f}" if x >= 100 else f"{x:.3g}"
 
 
-def _table(*rows: tuple[str, ...]) -> list[str]:
+def table(*rows: tuple[str, ...]) -> list[str]:
+    """Lines of a Markdown table; the first row is its head."""
     head, *rest = ("| " + " | ".join(row) + " |" for row in rows)
     return [head, "|" + " --- |" * len(rows[0]), *rest]
 
@@ -46,7 +47,7 @@ def time_to_solve() -> list[str]:
             rows.append((task, MISSING, *[""] * (len(head) - 2)))
         else:
             rows += [_learner_row(task, result, name) for name in result["learners"]]
-    return _table(*rows)
+    return table(*rows)
 
 
 def _learner_row(task: str, result: Result, name: str) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ ASKED: tuple[tuple[str, str, Callable[[], str | None]], ...] = (
 def asked() -> list[str]:
     """What was aimed for beside what was reached."""
     rows = [(what, aim, cell() or MISSING) for what, aim, cell in ASKED]
-    return _table(("figure", "asked", "measured"), *rows)
+    return table(("figure", "asked", "measured"), *rows)
 
 
 # ---- where time goes ---------------------------------------------------------------------------------------------
@@ -139,12 +140,12 @@ def profile() -> list[str]:
     results = {name: load(f"profile_{name}") for name in PROFILES}
     found = {name: result for name, result in results.items() if result is not None}
     if not found:
-        return _table(("thread", "what", *(f"`{name}`" for name in PROFILES)), ("", MISSING, *[""] * len(PROFILES)))
+        return table(("thread", "what", *(f"`{name}`" for name in PROFILES)), ("", MISSING, *[""] * len(PROFILES)))
     keys: dict[tuple[str, str], None] = {}
     for result in found.values():
         keys |= {(thread, what): None for thread, rows in result["threads"].items() for what in rows}
     head = ("thread", "what", *(f"[`{name}`](../results/profile_{name}.json)" for name in found))
-    return _table(head, *((thread, what, *_shares(found, thread, what)) for thread, what in sorted(keys)))
+    return table(head, *((thread, what, *_shares(found, thread, what)) for thread, what in sorted(keys)))
 
 
 def _shares(found: dict[str, Result], thread: str, what: str) -> list[str]:
@@ -161,12 +162,12 @@ def environments() -> list[str]:
     columns = ("ours", "bound", "ours_train", "bound_train", "async", "sb3", "envpool")
     head = ("environments", "threads", *columns)
     if result is None:
-        return _table(head, (MISSING, *[""] * (len(head) - 1)))
+        return table(head, (MISSING, *[""] * (len(head) - 1)))
     cells = [
         (str(row["envs"]), str(row["threads"]), *(str(row["steps_per_second"].get(c, "-")) for c in columns))
         for row in result["rows"]
     ]
-    return _table(head, *cells)
+    return table(head, *cells)
 
 
 LEARNER = (
@@ -183,10 +184,10 @@ def learner() -> list[str]:
     """The update, by device."""
     result = load("learner")
     if result is None:
-        return _table(("figure", "cpu"), (MISSING, ""))
+        return table(("figure", "cpu"), (MISSING, ""))
     devices = result.get("devices", {"cpu": result})
     rows = [(what, *(_number(figures.get(key)) for figures in devices.values())) for key, what in LEARNER]
-    return _table((f"figure, `{result['preset']}`", *devices), *rows)
+    return table((f"figure, `{result['preset']}`", *devices), *rows)
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/performance.md from the files under results/: every figure has a source.
+"""Write the tables of README.md and docs from the files under results/: every figure has a source.
 
 python benchmarks/results_table.py           # rewrites the tables
 python benchmarks/results_table.py --check   # exit status 1 if one is not up to date
@@ -10,6 +10,7 @@ import argparse
 import sys
 from typing import Any
 
+import deployment_tables
 import performance_tables
 from publishing import ROOT, load
 
@@ -23,7 +24,7 @@ def success_cell(result: dict[str, Any], setting: str) -> str:
 def preset_rows() -> list[str]:
     """One row a preset, one number a seed."""
     rows = [
-        "| preset | policy, trained on | nominal | train | unseen | minutes of training | asked |",
+        "| preset | policy, trained on | nominal | train | unseen | minutes of training (samples) | asked |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, what, asked in PRESETS:
@@ -32,7 +33,9 @@ def preset_rows() -> list[str]:
             rows.append(f"| `{name}` | {what} | not measured yet | | | | {asked} |")
             continue
         cells = " | ".join(success_cell(result, setting) for setting in ("nominal", "train", "unseen"))
-        minutes = ", ".join(f"{seed['train_minutes']:.1f}" for seed in result["seeds"])
+        minutes = ", ".join(
+            f"{seed['train_minutes']:.1f} ({seed['train_samples'] / 1000:.0f} k)" for seed in result["seeds"]
+        )
         rows.append(f"| [`{name}`](results/{name}.json) | {what} | {cells} | {minutes} | {asked} |")
     return rows
 
@@ -91,7 +94,11 @@ def rewritten(text: str, sections: dict[str, list[str]]) -> str:
     return text
 
 
-DOCUMENTS = {"README.md": readme, "docs/performance.md": performance_tables.tables}
+DOCUMENTS = {
+    "README.md": readme,
+    "docs/performance.md": performance_tables.tables,
+    "docs/deployment.md": deployment_tables.tables,
+}
 
 
 def main() -> int:

@@ -27,13 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from publishing import publish
-from sim2real.commands import DYNAMICS, open_policy
 from sim2real.envs import make_vec
 from sim2real.evaluate import Evaluation, evaluate
 from sim2real.foreign import ForeignModel
 from sim2real.foreign_policy import prediction_error
 from sim2real.foreign_source import ForeignOptions, interface, open_foreign
 from sim2real.provenance import version_of
+from sim2real.sources import DYNAMICS, open_policy
 
 ENV_ID = "FetchReach-v4"
 KEYS = ("observation", "achieved_goal", "desired_goal")

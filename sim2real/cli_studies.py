@@ -58,7 +58,7 @@ def transfer(
         workers: Processes; the results do not depend on it.
         out: Folder of the results.
     """
-    from sim2real.commands import check_episodes
+    from sim2real.sources import check_episodes
     from sim2real.transfer_command import Options
     from sim2real.transfer_command import transfer as compare
 
@@ -87,8 +87,8 @@ def probe(
         seed: Which episodes.
         workers: Processes; the results do not depend on it.
     """
-    from sim2real.commands import check_episodes
     from sim2real.probe_command import probe as ask
+    from sim2real.sources import check_episodes
 
     check_episodes(episodes, seed)
     return ask(run_dir, dynamics, episodes=episodes, seed=seed, workers=_processes(workers))

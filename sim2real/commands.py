@@ -5,9 +5,7 @@ Imports stay inside the functions: `list`, `run` and the evaluation of a bundle 
 
 from __future__ import annotations
 
-import functools
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,18 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from sim2real.config import ConfigError, ExperimentConfig, load_experiment
 from sim2real.errors import UserError, unknown
 from sim2real.overlays import parse_override, presets, read_overlay
+from sim2real.sources import check_episodes, dynamics_of, id_of, make_env, open_policy
 from sim2real.types import GoalVectorEnv, Policy
 
 if TYPE_CHECKING:
-    from sim2real.bundle_evaluation import Setting
     from sim2real.evaluate import Evaluation
     from sim2real.foreign_source import ForeignOptions
     from sim2real.trainer import Evaluate
-
-DYNAMICS = ("nominal", "train", "unseen")
-"""What a policy is evaluated under if nothing else is said; tasks of other libraries have only the first."""
-MAX_ENVS = 16
-"""Environments that an evaluation steps together; its result does not depend on it."""
 
 
 def train(source: str, run_dir: Path | None, overrides: Sequence[str], **options: Any) -> int:
@@ -132,7 +125,7 @@ def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes:
 
     check_episodes(episodes, seed)
     policy, task = open_policy(source)
-    envs = {name: _make_env(task, name, episodes=1) for name in dynamics}
+    envs = {name: make_env(task, name, episodes=1) for name in dynamics}
     print(f"video: {film(policy, envs, out or video_file(source), episodes=episodes, seed=seed)}")
     return 0
 
@@ -141,139 +134,6 @@ def video_file(source: Path) -> Path:
     """Where a film goes by default: into a run, but beside a bundle, which holds its own files and nothing else."""
     folder = source.resolve()
     return source / "video.mp4" if (source / "config.yaml").exists() else folder.with_name(f"{folder.name}.mp4")
-
-
-def export(source: Path, out: Path, dynamics: Sequence[str] | None, *, episodes: int, foreign: ForeignOptions) -> int:
-    """Write a run's best policy, or a model of another library, as a bundle and evaluate it."""
-    if episodes < 0:
-        raise UserError(f"--episodes has to be at least 0 (0: export without an evaluation), got {episodes}")
-    if source.is_file():
-        folder, env_id = _export_foreign(source, out, dynamics, episodes, foreign)
-    else:
-        foreign.refuse(source)
-        folder, env_id = _export_run(source, out, dynamics or DYNAMICS, episodes)
-    print(f"exported to {folder}; try it: sim2real run {folder} --env {env_id}")
-    return 0
-
-
-def _export_run(run_dir: Path, out: Path, dynamics: Sequence[str], episodes: int) -> tuple[Path, str]:
-    """The bundle of a run's best policy, proved on episodes of the dynamics it was trained on, and its environment."""
-    from sim2real.envs import load_dynamics
-    from sim2real.export import export as write
-    from sim2real.runs import read_config
-
-    trained = read_config(run_dir).env
-    env = _make_env(trained.task, trained.dynamics, episodes=2)
-    drawn = load_dynamics(trained.dynamics)
-    folder = write(
-        run_dir,
-        out,
-        env=env,
-        dynamics=drawn.to_dict(),
-        delays=drawn.delays(),
-        settings=_settings(trained.task, dynamics, episodes),
-        episodes=episodes,
-    )
-    return folder, _id_of(trained.task)
-
-
-def _export_foreign(
-    path: Path, out: Path, dynamics: Sequence[str] | None, episodes: int, foreign: ForeignOptions
-) -> tuple[Path, str]:
-    """The bundle of a model of another library, proved on episodes of its own dynamics, and its environment."""
-    from sim2real.envs import TASKS
-    from sim2real.export import add_evaluation, replace_bundle, write_bundle
-    from sim2real.foreign_source import open_foreign
-
-    policy, task, model = open_foreign(path, foreign)
-    settings = _settings(task, _dynamics_of(task, dynamics), episodes)
-    env = _make_env(task, DYNAMICS[0], episodes=2)
-
-    def fill(folder: Path) -> None:
-        meta = {**model.origin(), "env": {"id": foreign.env}}
-        write_bundle(folder, policy, meta, env=env, trained={"versions": model.versions})
-        if episodes:
-            add_evaluation(folder, settings, episodes=episodes)
-
-    return replace_bundle(out, fill), _id_of(task) if task in TASKS else task
-
-
-def _dynamics_of(task: str, dynamics: Sequence[str] | None) -> Sequence[str]:
-    """What was asked for; else all that the task has."""
-    from sim2real.envs import TASKS
-
-    return dynamics or (DYNAMICS if task in TASKS else DYNAMICS[:1])
-
-
-def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
-    """The environment of a simulated robot: one, by the name of its task or its id, gymnasium's too."""
-    from sim2real.foreign_source import task_of
-
-    return _make_env(task_of(env_id), dynamics, episodes=1)
-
-
-def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, seed: int) -> int:
-    """Measure what is sent under every fault, in simulation."""
-    from sim2real.deploy import BundleRunner, load_bundle
-    from sim2real.deploy.drill import drill as run
-    from sim2real.deploy.drill import is_safe, table
-    from sim2real.deploy.faults import FAULTS
-    from sim2real.deploy.safety import SafetyConfig, load_safety
-    from sim2real.deploy.sim_robot import SimRobot
-
-    check_episodes(episodes, seed)
-    config = load_safety(safety) if safety else SafetyConfig()
-    runner = BundleRunner(load_bundle(bundle))
-    contract = runner.bundle.contract
-    env = simulated(contract.task, dynamics)
-    rows = run(
-        runner,
-        lambda: SimRobot(contract, env, seed=seed),
-        FAULTS,
-        episodes=episodes,
-        config=config,
-        progress=lambda text: print(text, file=sys.stderr, flush=True),
-    )
-    env.close()
-    print(table(rows))
-    return 0 if all(map(is_safe, rows)) else 1
-
-
-def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
-    """Sets of dynamics by name, for the evaluation of a bundle; tasks of other libraries don't say what theirs are."""
-    from sim2real.bundle_evaluation import Setting
-    from sim2real.envs import TASKS, load_dynamics
-
-    return {
-        name: Setting(
-            functools.partial(_make_env, task, name, episodes), load_dynamics(name).to_dict() if task in TASKS else {}
-        )
-        for name in dynamics
-    }
-
-
-def push(bundle: Path, repo_id: str, *, private: bool, revision: str | None) -> int:
-    """Check a bundle and publish it on the Hub."""
-    from sim2real import hub
-
-    done = hub.push(bundle, repo_id, private=private, revision=revision)
-    print(f"pushed {bundle} to {done.repo_id}: {done.url}")
-    print(f"get exactly this one: sim2real pull {done.repo_id} --revision {done.commit} --out DIR")
-    return 0
-
-
-def pull(repo_id: str, out: Path, *, revision: str | None) -> int:
-    """Fetch a bundle from the Hub and check it."""
-    from sim2real import hub
-
-    done = hub.pull(repo_id, out, revision=revision)
-    print(f"pulled {done.repo_id} at {done.commit} to {out}; every file is the one that was exported")
-    if not hub.has_own_runner(out):
-        print(
-            f"{out}/runner.pyz is a program from {done.repo_id}, other than the runner of this sim2real: use "
-            "`sim2real run`, or look into it before you start it"
-        )
-    return 0
 
 
 def list_all() -> int:
@@ -289,37 +149,12 @@ def list_all() -> int:
         print(f"  {name:<{width}}  {description}".rstrip())
     print("tasks, for env.task and as ids for `sim2real run --env` and gymnasium.make:")
     for name in TASKS:
-        print(f"  {name:<{width}}  {_id_of(name)}")
+        print(f"  {name:<{width}}  {id_of(name)}")
     print("dynamics, for env.dynamics and --dynamics (or the path of a YAML file):")
     print("  " + ", ".join(packaged()))
     print("SET:GROUP is a set with a group of parameters held at nominal:")
     print("  " + ", ".join(GROUPS))
     return 0
-
-
-def open_policy(source: Path, foreign: ForeignOptions | None = None) -> tuple[Policy, str]:
-    """The policy in a run directory (the best one), a bundle or a model of another library, and the name of its task:
-    one of ours, or an id of gymnasium's."""
-    from sim2real.foreign_source import interface, open_foreign
-
-    if foreign is not None and source.is_file():
-        policy, task, _ = open_foreign(source, foreign)
-        return policy, task
-    if not source.is_dir():
-        raise UserError(f"there is no folder {str(source)!r}; give a run directory or an exported bundle")
-    if foreign is not None:
-        foreign.refuse(source)
-    if (source / "config.yaml").exists():
-        from sim2real.runs import load_policy
-
-        module, meta = load_policy(source)
-        trained: Any = module
-        return trained, meta["task"]["name"]
-    from sim2real.deploy import BundlePolicy, check_task, load_bundle
-
-    bundle = load_bundle(source)
-    check_task(bundle.contract, interface(bundle.contract.task).task)
-    return BundlePolicy(bundle), bundle.contract.task
 
 
 def _score(
@@ -335,9 +170,9 @@ def _score(
         load_dynamics(name)  # a wrong name should be known before the first set is evaluated
     policy, task = open_policy(source, foreign)
     evaluations = {}
-    for name in _dynamics_of(task, dynamics):
+    for name in dynamics_of(task, dynamics):
         print(f"evaluating under {name} dynamics: {episodes} episodes", file=sys.stderr)
-        env = _make_env(task, name, episodes)
+        env = make_env(task, name, episodes)
         evaluations[name] = score(policy, env, episodes=episodes, seed=seed)
         env.close()
     print(format_table(evaluations))
@@ -374,34 +209,10 @@ def _evaluation(config: ExperimentConfig) -> Evaluate:
 
     def scores(policy: Policy) -> Mapping[str, float]:
         if not envs:  # made on first use: a short trial may never need them
-            envs.append(_make_env(config.env.task, dynamics, episodes, threads=config.env.threads, held_out=False))
+            envs.append(make_env(config.env.task, dynamics, episodes, threads=config.env.threads, held_out=False))
         return score(policy, envs[0], episodes=episodes, seed=seed).scalars()
 
     return scores
-
-
-def _make_env(
-    task: str, dynamics: str, episodes: int, threads: int | None = None, held_out: bool = True
-) -> GoalVectorEnv:
-    """Environments of a task of ours, or of an id of gymnasium's."""
-    from sim2real.envs import TASKS, make_vec
-    from sim2real.foreign_source import make_foreign_env
-
-    num_envs = min(episodes, MAX_ENVS)
-    if task not in TASKS:
-        return make_foreign_env(task, dynamics, num_envs)
-    return make_vec(task, num_envs, dynamics, threads=threads or os.cpu_count() or 1, held_out=held_out)
-
-
-def _id_of(task: str) -> str:
-    return f"sim2real/{task}-v0"
-
-
-def check_episodes(episodes: int, seed: int) -> None:
-    """Raise ``UserError`` for numbers that no evaluation has."""
-    for option, value, least in (("--episodes", episodes, 1), ("--seed", seed, 0)):
-        if value < least:
-            raise UserError(f"{option} has to be at least {least}, got {value}")
 
 
 def _check_writable(file: Path | None) -> None:

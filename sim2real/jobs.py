@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from sim2real.collect import rollout
-from sim2real.commands import MAX_ENVS, open_policy
 from sim2real.envs import DynamicsSet, FetchVectorEnv, make_vec
 from sim2real.envs.variations import DynamicsChange
 from sim2real.evaluate import Evaluation, join, summarise
 from sim2real.memory import Disturbed, Intervention, Trace, Watched, join_traces
 from sim2real.pool import run_jobs
+from sim2real.sources import MAX_ENVS, open_policy
 from sim2real.types import Policy
 
 Key = TypeVar("Key", bound=Hashable)

@@ -13,7 +13,6 @@ from typing import Any
 
 from sim2real import transfer as analysis
 from sim2real.bootstrap import Resolved
-from sim2real.commands import open_policy
 from sim2real.envs import PARAMETERS, TASKS, DynamicsSet, load_dynamics, make_vec
 from sim2real.envs.variations import GROUPS, active, levels, members, span, with_values
 from sim2real.errors import UserError, unknown
@@ -23,6 +22,7 @@ from sim2real.policy_kinds import PolicyKind, policy_kinds
 from sim2real.provenance import provenance
 from sim2real.record import RecordError, record_next
 from sim2real.runs import read_config
+from sim2real.sources import open_policy
 from sim2real.transfer_page import SIGNS, write_transfer
 
 UNITS = {p.name: p.unit for p in PARAMETERS}

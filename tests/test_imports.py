@@ -79,13 +79,16 @@ ALLOWED = {
     "sim2real.deploy": {*HELPERS, "sim2real.deploy"},
 }
 COMPOSITION = {
+    "sim2real.bundle_commands",
     "sim2real.cli",
+    "sim2real.cli_bundles",
     "sim2real.cli_studies",
     "sim2real.commands",
     "sim2real.doctor",
     "sim2real.foreign_source",
     "sim2real.jobs",
     "sim2real.probe_command",
+    "sim2real.sources",
     "sim2real.transfer_command",
 }
 # Rebuilds a saved policy by the name of its algorithm.

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from sim2real.cli import main
-from sim2real.commands import open_policy
 from sim2real.envs import load_dynamics, make_vec
 from sim2real.evaluate import evaluate
 from sim2real.jobs import Cell, evaluate_cells
 from sim2real.memory import Intervention
 from sim2real.record import RecordError
+from sim2real.sources import open_policy
 from tests.test_report import Tags
 
 TINY = """\

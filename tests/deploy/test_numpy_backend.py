@@ -143,7 +143,10 @@ def _with_network(folder: Path, change: Callable[[list[dict[str, Any]]], Any]) -
         (lambda n: None, "describes no network for the numpy backend"),
         (lambda n: [{**n[0], "op": "normalize"}, *n[1:]], "unknown operation 'normalize'. Did you mean 'normalise'"),
         (lambda n: [{**n[0], "mean": "nowhere"}, *n[1:]], "is damaged: KeyError: 'nowhere'"),
-        (lambda n: [{**n[0], "mean": "normalize_obs.count"}, *n[1:]], "largest difference from the exported policy"),
+        (
+            lambda n: [{**n[0], "mean": "normalize_obs.count"}, *n[1:]],
+            "the largest difference from the exported policy",
+        ),
         (lambda n: [{**n[0], "clip": "wide"}, *n[1:]], "is damaged: ValueError"),
         (lambda n: n[:-1], "doesn't fit together: KeyError: 'action'"),
         (lambda n: n[1:], "doesn't fit together: KeyError: 'obs'"),
