@@ -4,6 +4,9 @@ Both are scored by the one evaluator on the same episodes: the policy in torch, 
 and configuration, so that the two can't be different policies; and the bundle, through the runner and the safety
 filter (without its ramp). Counted are the episodes whose outcome differs.
 
+Beside it stands how far torch agrees with itself: the same policy asked for one environment at a time, not for all at
+once, which rounds differently in the last bit. Contacts amplify that, and no other implementation can agree better.
+
     python benchmarks/bundle_agreement.py results/bundles/fetch_reach results/bundles/fetch_push_dr
     python benchmarks/bundle_agreement.py BUNDLE ... --episodes 500 --backends onnx numpy
 """
@@ -27,8 +30,26 @@ from sim2real.deploy.bundle import CONFIG_FILE, WEIGHTS_FILE, BackendName
 from sim2real.envs import make_vec
 from sim2real.evaluate import Evaluation, evaluate
 from sim2real.runs import load_policy
+from sim2real.types import FloatArray, Obs
 
 DYNAMICS = ("nominal", "train", "unseen")
+
+
+class OneByOne:
+    """A policy in torch that is asked for one environment at a time."""
+
+    def __init__(self, policy: Any) -> None:
+        self.policy = policy
+
+    def initial_state(self, n: int) -> list[Any]:
+        return [self.policy.initial_state(1) for _ in range(n)]
+
+    def act(self, obs: Obs, state: list[Any], *, deterministic: bool) -> tuple[FloatArray, list[Any]]:
+        answers = [
+            self.policy.act({key: value[i : i + 1] for key, value in obs.items()}, memory, deterministic=deterministic)
+            for i, memory in enumerate(state)
+        ]
+        return np.concatenate([action for action, _ in answers]), [memory for _, memory in answers]
 
 
 def difference(a: Evaluation, b: Evaluation) -> dict[str, Any]:
@@ -59,9 +80,9 @@ def compare(
     task = policy.spec.name
     env = make_vec(task, min(episodes, 16), dynamics)
     expected = evaluate(policy, env, episodes=episodes, seed=seed)
-    row: dict[str, Any] = {"task": task, "dynamics": dynamics, "episodes": episodes}
-    row["bundle"] = str(bundle)
+    row: dict[str, Any] = {"bundle": str(bundle), "task": task, "dynamics": dynamics, "episodes": episodes}
     row["torch"] = {"success": float(expected.success.mean())}
+    row["torch_one_by_one"] = difference(expected, evaluate(OneByOne(policy), env, episodes=episodes, seed=seed))
     for backend in backends:
         exported = BundlePolicy(load_bundle(bundle, backend=backend))
         row[backend] = difference(expected, evaluate(exported, env, episodes=episodes, seed=seed))

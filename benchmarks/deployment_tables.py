@@ -27,9 +27,10 @@ _RUN_BY = ("onnx_infer", "numpy_infer", "torch_eager")
 
 
 def agreement() -> list[str]:
-    """Success of the policy in torch and of its bundle, and how many outcomes differ."""
+    """Success of the policy in torch and of its bundle, how many outcomes differ, and in how many torch differs from
+    itself, asked for one environment at a time."""
     result = load("bundle_agreement")
-    head = ("bundle", "dynamics", "episodes", "torch", "bundle", "outcomes that differ")
+    head = ("bundle", "dynamics", "episodes", "torch", "bundle", "outcomes that differ", "torch from itself")
     if result is None:
         return table(head, (MISSING, *[""] * (len(head) - 1)))
     rows = (
@@ -40,6 +41,7 @@ def agreement() -> list[str]:
             f"{row['torch']['success']:.3f}",
             f"{row['onnx']['success']:.3f}",
             str(row["onnx"]["outcomes_different"]),
+            str(row["torch_one_by_one"]["outcomes_different"]),
         )
         for row in result["rows"]
     )
