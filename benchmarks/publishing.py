@@ -22,8 +22,10 @@ def load(name: str) -> dict[str, Any] | None:
 
 
 def command_line() -> str:
-    """The command as it was given."""
-    return shlex.join(["python", *sys.argv])
+    """The command as it was given, the script's path seen from the repository."""
+    script = Path(sys.argv[0])
+    inside = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script
+    return shlex.join(["python", str(inside), *sys.argv[1:]])
 
 
 def described(figures: Mapping[str, Any]) -> dict[str, Any]:
