@@ -114,7 +114,7 @@ class MetaLSTM(nn.Module):
 
         with torch.enable_grad():
             leaf = theta.requires_grad_()
-            losses = self._over_tasks(loss)(self._parameters(leaf, buffers), support.inputs, support.targets)
+            losses = self._over_tasks(loss)(self._by_name(leaf, buffers), support.inputs, support.targets)
             return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
 
     def _outputs(self, theta: Tensor, buffers: Parameters, inputs: Tensor, statistics: Statistics) -> Tensor:
@@ -125,12 +125,12 @@ class MetaLSTM(nn.Module):
             return functional_call(self.network, parameters, (x,))  # type: ignore[no-any-return]
 
         own = {name: value.clone() for name, value in buffers.items()}
-        return self._over_tasks(outputs)(self._parameters(theta, own), inputs)
+        return self._over_tasks(outputs)(self._by_name(theta, own), inputs)
 
     def _over_tasks(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return task_losses(function, "loop" if len(self.spec.input_shape) == 3 else "vmap")
 
-    def _parameters(self, theta: Tensor, buffers: Parameters) -> Parameters:
+    def _by_name(self, theta: Tensor, buffers: Parameters) -> Parameters:
         """The learner's parameters by name, each with a leading task axis, and its buffers."""
         named = dict(self.network.named_parameters())
         parts = theta.split(self._sizes, 1)
