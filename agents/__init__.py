@@ -8,9 +8,12 @@ from typing import Any
 
 from torch import nn
 
+from sim2real.agents.maml import MAML, MAMLPolicy
+from sim2real.agents.maml_config import MAMLConfig
 from sim2real.agents.rdpg import RDPG
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.agents.rdpg_networks import RDPGPolicy
+from sim2real.few_shot_types import FewShotSpec
 from sim2real.types import Algorithm, TaskSpec
 
 
@@ -30,4 +33,7 @@ class AgentEntry:
     """Dataclass that says what a policy is made for: the type of ``source.task``."""
 
 
-AGENTS: dict[str, AgentEntry] = {"rdpg": AgentEntry(RDPGConfig, RDPG, RDPGPolicy)}
+AGENTS: dict[str, AgentEntry] = {
+    "rdpg": AgentEntry(RDPGConfig, RDPG, RDPGPolicy),
+    "maml": AgentEntry(MAMLConfig, MAML, MAMLPolicy, "few_shot", FewShotSpec),
+}
