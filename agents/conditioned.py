@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, mse_loss
 
 from sim2real.agents.embedding import Embedding, EmbeddingConfig
 from sim2real.agents.episodic import EpisodicConfig
+from sim2real.agents.few_shot_losses import LOSSES
 from sim2real.few_shot_types import Examples, FewShotSpec, TaskBatch
 from sim2real.types import Metrics
 
@@ -78,12 +78,11 @@ class ConditionedPredictor:
 
 def prediction_loss(outputs: Tensor, targets: Tensor, spec: FewShotSpec) -> tuple[Tensor, Metrics]:
     """Mean loss of outputs [B, Q, O], and metrics."""
-    if spec.kind == "regression":
-        loss = mse_loss(outputs, targets)
-        return loss, {"loss/query": loss.detach()}
-    loss = cross_entropy(outputs.flatten(0, 1), targets.flatten())
-    correct = (outputs.detach().argmax(-1) == targets).float().mean()
-    return loss, {"loss/query": loss.detach(), "loss/accuracy": correct}
+    loss = LOSSES[spec.kind](outputs, targets).mean()
+    metrics: Metrics = {"loss/query": loss.detach()}
+    if spec.kind == "classification":
+        metrics["loss/accuracy"] = (outputs.detach().argmax(-1) == targets).float().mean()
+    return loss, metrics
 
 
 def ways_of(targets: Tensor) -> int:

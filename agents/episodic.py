@@ -80,13 +80,15 @@ class Episodic:
     def update(self) -> Metrics:
         """One step on the tasks that were drawn."""
         if self._batch is None:
-            raise RuntimeError("update() before collect(): there are no tasks to learn from")
+            raise RuntimeError("update() uses the tasks that collect() draws; call that first")
         batch, self._batch = self._batch, None
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
+        loss: Tensor
+        metrics: Metrics
         loss, metrics = self._learner.train().loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if self.config.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self._learner.parameters(), self.config.max_grad_norm)
         self.optimizer.step()

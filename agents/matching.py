@@ -5,8 +5,8 @@ full context embeddings f and g are one encoder; with them g reads the support s
 A.2) and f attends to it for K steps of an LSTM (appendix A.1).
 
 Deviations, each an option:
-  * the cosine is multiplied by a scale, learned or fixed (`scale`, `learn_scale`): a softmax over numbers in [-1, 1] can
-    not be sharper than e^2 to 1, and with the paper's plain cosine others did not reach its figures;
+  * the cosine is multiplied by a scale, learned or fixed (`scale`, `learn_scale`): a softmax over numbers in [-1, 1]
+    can not be sharper than e^2 to 1, and with the paper's plain cosine others did not reach its figures;
   * in the paper the attention LSTM's recurrent input is [h, r], the read-out beside the hidden state; published
     implementations add the two, which is another function (`readout`);
   * similarity may be the dot product (the CS182 sheet) or squared Euclidean.

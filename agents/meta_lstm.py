@@ -15,6 +15,7 @@ more, as the authors' code does.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,11 +23,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import cross_entropy, mse_loss
 
 from sim2real.agents.conditioned import prediction_loss
 from sim2real.agents.embedding import Embedding, EmbeddingConfig
 from sim2real.agents.episodic import EpisodicConfig
+from sim2real.agents.few_shot_losses import LOSSES
 from sim2real.agents.functional import Parameters, for_tasks, task_losses
 from sim2real.agents.learned_optimizer import LearnedOptimizer
 from sim2real.few_shot_types import Examples, FewShotSpec, TaskBatch
@@ -107,7 +108,7 @@ class MetaLSTM(nn.Module):
     def _slope(self, theta: Tensor, buffers: Parameters, support: Examples) -> tuple[Tensor, Tensor]:
         """Support loss [B] and its gradient [B, P]; gathers the batch's statistics into ``buffers``."""
         self.network.train()
-        criterion = cross_entropy if self.spec.kind == "classification" else mse_loss
+        criterion = LOSSES[self.spec.kind]
 
         def loss(parameters: Parameters, inputs: Tensor, targets: Tensor) -> Tensor:
             return criterion(functional_call(self.network, parameters, (inputs,)), targets)
@@ -133,7 +134,7 @@ class MetaLSTM(nn.Module):
     def _by_name(self, theta: Tensor, buffers: Parameters) -> Parameters:
         """The learner's parameters by name, each with a leading task axis, and its buffers."""
         named = dict(self.network.named_parameters())
-        parts = theta.split(self._sizes, 1)
+        parts = torch.split_with_sizes(theta, self._sizes, 1)
         shaped = {n: part.view(-1, *p.shape) for (n, p), part in zip(named.items(), parts, strict=True)}
         return {**shaped, **buffers}
 
@@ -165,6 +166,6 @@ def _network(config: MetaLSTMConfig, spec: FewShotSpec) -> nn.Module:
         return nn.Sequential(embed, nn.Linear(embed.size, spec.output_size))
     widths = [*spec.input_shape, *config.hidden]
     layers: list[nn.Module] = []
-    for narrow, wide in zip(widths[:-1], widths[1:], strict=True):
+    for narrow, wide in itertools.pairwise(widths):
         layers += [nn.Linear(narrow, wide), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], spec.output_size))

@@ -33,7 +33,7 @@ class NearestNeighbour(nn.Module):
         super().__init__()
         only_classification(spec, "nearest neighbours")
         self.spec = spec
-        self.scale = Scale(0.1, learn=True)
+        self.scale = Scale(0.01, learn=True)
 
     def loss(self, batch: TaskBatch) -> tuple[Tensor, Metrics]:
         """Mean cross-entropy."""
@@ -43,7 +43,8 @@ class NearestNeighbour(nn.Module):
         """Scaled -||x - x_i||^2 of the nearest x_i of each class: [B, n, W]."""
         near = similarity(inputs.flatten(2), support.inputs.flatten(2), "squared_euclidean")
         member = one_hot(support.targets, ways_of(support.targets)).bool()
-        return self.scale(near[..., None].masked_fill(~member[:, None], -torch.inf).amax(2))
+        nearest = near[..., None].masked_fill(~member[:, None], -torch.inf).amax(2)
+        return self.scale(nearest)  # type: ignore[no-any-return]
 
     def adapt(self, support: Examples) -> NearestNeighbourPredictor:
         """Keep the support sets of B tasks."""

@@ -43,4 +43,4 @@ class ProtoNet(ConditionedLearner):
 
     def answer(self, context: Tensor, embedded: Tensor) -> Tensor:
         """Logits whose softmax is equation 2: [B, Q, W]."""
-        return self.scale(similarity(embedded, context, self.metric))
+        return self.scale(similarity(embedded, context, self.metric))  # type: ignore[no-any-return]

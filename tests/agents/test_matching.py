@@ -64,7 +64,7 @@ def _constant_gates(readout: Readout, steps: int) -> QueryContext:
 
 @pytest.mark.parametrize("readout", ["concatenate", "add"])
 def test_the_attention_lstm_by_hand(readout: Readout) -> None:
-    # f' = 1, support {0, 2}. Step 1: no memory yet, so c = 0, h = 0 + 1; attention softmax(0, 2), r = 2 e^2 / (1 + e^2).
+    # f' = 1, support {0, 2}. Step 1: no memory yet, so c = 0, h = 0 + 1; r = 2 e^2 / (1 + e^2).
     # Step 2: candidate tanh(h + r) in both forms here, c = 0.5 * tanh(1 + r), h = 0.5 * tanh(c) + 1.
     query, support = torch.ones(1, 1, 1), torch.tensor([[[0.0], [2.0]]])
     assert_close(_constant_gates(readout, 1)(query, support), torch.ones(1, 1, 1))
@@ -103,5 +103,5 @@ def test_it_learns_to_classify(full_context: bool) -> None:
 
 
 def test_options_out_of_range_are_named() -> None:
-    with pytest.raises(ValueError, match="scale has to be above 0 and attention_steps at least 1, got -1.0 and 3"):
+    with pytest.raises(ValueError, match=r"scale has to be above 0 and attention_steps at least 1, got -1\.0 and 3"):
         MatchingConfig(scale=-1.0)

@@ -81,5 +81,3 @@ def test_a_query_does_not_depend_on_the_others() -> None:
 def test_regression_is_refused() -> None:
     with pytest.raises(ValueError, match=r"prototypical networks classify; sines is a regression: take maml"):
         ProtoNet(ProtoNetConfig(), FewShotSpec("sines", "regression", (1,), 1, 5, 5))
-
-
