@@ -64,7 +64,6 @@ ALLOWED = {
         "sim2real.evaluate",
         "sim2real.linear_probe",
         "sim2real.memory",
-        "sim2real.transfer",
     },
     "sim2real.envs": {*HELPERS, "sim2real.envs", "sim2real.configs"},
     "sim2real.operations": set(),
