@@ -24,7 +24,7 @@ ALLOWED = {
     "sim2real.provenance": {"sim2real"},
     "sim2real.folders": {"sim2real.errors"},
     "sim2real.checkpoint": {*HELPERS, "sim2real.folders"},
-    "sim2real.metrics": HELPERS,
+    "sim2real.metrics": {*HELPERS, "sim2real.folders"},
     "sim2real.progress": HELPERS,
     "sim2real.collect": HELPERS,
     "sim2real.replay": HELPERS,
