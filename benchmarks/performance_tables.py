@@ -103,7 +103,7 @@ def ratio(name: str, key: str) -> Callable[[], str | None]:
 
     def cell() -> str | None:
         result = load(name)
-        value = None if result is None else result.get("figures", result).get(key)
+        value = None if result is None else result["figures"].get(key)
         return None if value is None else f"{value:.2f}"
 
     return cell
@@ -185,7 +185,7 @@ def learner() -> list[str]:
     result = load("learner")
     if result is None:
         return table(("figure", "cpu"), (MISSING, ""))
-    devices = result.get("devices", {"cpu": result})
+    devices = result["devices"]
     rows = [(what, *(_number(figures.get(key)) for figures in devices.values())) for key, what in LEARNER]
     return table((f"figure, `{result['preset']}`", *devices), *rows)
 
