@@ -34,10 +34,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 
 import sim2real.envs  # noqa: F401 - registers the gymnasium ids
 from publishing import described, write_json
-from sim2real.envs import make_vec
 from sim2real.evaluate import evaluate
 from sim2real.provenance import version_of
 from sim2real.seeding import component_seed
+from sim2real.sources import id_of, make_env
 from sim2real.types import FloatArray, Obs
 
 KEYS = ("observation", "achieved_goal", "desired_goal")
@@ -95,14 +95,14 @@ PEERS = {
 }
 
 
-def make_env(task: str, dynamics: str) -> gymnasium.Env[Any, Any]:
+def learner_env(task: str, dynamics: str) -> gymnasium.Env[Any, Any]:
     """One environment, without what a policy on a robot would not have."""
-    return FilterObservation(gymnasium.make(f"sim2real/{task}-v0", dynamics=dynamics), KEYS)
+    return FilterObservation(gymnasium.make(id_of(task), dynamics=dynamics), KEYS)
 
 
 def build(peer: Peer, task: str, dynamics: str, seed: int) -> OffPolicyAlgorithm:
     """The learner with its environments."""
-    makers: list[Callable[[], gymnasium.Env[Any, Any]]] = [partial(make_env, task, dynamics)] * peer.envs
+    makers: list[Callable[[], gymnasium.Env[Any, Any]]] = [partial(learner_env, task, dynamics)] * peer.envs
     env: VecEnv = SubprocVecEnv(makers, start_method="spawn") if peer.envs > 1 else DummyVecEnv(makers)
     if task == "FetchReach":  # as published
         env = VecNormalize(env, norm_reward=False)
@@ -166,7 +166,7 @@ class Scoring(BaseCallback):
         self.args = args
         self.points: list[dict[str, float]] = []
         self.evaluation_seconds = 0.0
-        self._env = make_vec(args.task, min(args.episodes, 16), args.dynamics, threads=os.cpu_count() or 1)
+        self._env = make_env(args.task, args.dynamics, args.episodes, held_out=False)
 
     def _on_training_start(self) -> None:
         self._policy = PeerPolicy(self.model)  # type: ignore[arg-type]
