@@ -34,6 +34,11 @@ def table(*rows: tuple[str, ...]) -> list[str]:
     return [head, "|" + " --- |" * len(rows[0]), *rest]
 
 
+def unmeasured(*head: str) -> list[str]:
+    """A table that has its head alone, and says so."""
+    return table(head, (MISSING, *[""] * (len(head) - 1)))
+
+
 # ---- time to a solved task ---------------------------------------------------------------------------------------
 
 
@@ -162,7 +167,7 @@ def environments() -> list[str]:
     columns = ("ours", "bound", "ours_train", "bound_train", "async", "sb3", "envpool")
     head = ("environments", "threads", *columns)
     if result is None:
-        return table(head, (MISSING, *[""] * (len(head) - 1)))
+        return unmeasured(*head)
     cells = [
         (str(row["envs"]), str(row["threads"]), *(str(row["steps_per_second"].get(c, "-")) for c in columns))
         for row in result["rows"]
@@ -184,7 +189,7 @@ def learner() -> list[str]:
     """The update, by device."""
     result = load("learner")
     if result is None:
-        return table(("figure", "cpu"), (MISSING, ""))
+        return unmeasured("figure", "cpu")
     devices = result["devices"]
     rows = [(what, *(_number(figures.get(key)) for figures in devices.values())) for key, what in LEARNER]
     return table((f"figure, `{result['preset']}`", *devices), *rows)
