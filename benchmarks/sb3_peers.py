@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from gymnasium.wrappers import FilterObservation
 from stable_baselines3 import DDPG, SAC, HerReplayBuffer
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -142,7 +143,7 @@ def algorithm(name: str) -> Any:
 class PeerPolicy:
     """The deterministic policy of a stable-baselines3 model, for our evaluator."""
 
-    def __init__(self, model: OffPolicyAlgorithm) -> None:
+    def __init__(self, model: BaseAlgorithm) -> None:
         self._model = model
         self._normalize = model.get_vec_normalize_env()
 
@@ -169,7 +170,7 @@ class Scoring(BaseCallback):
         self._env = make_env(args.task, args.dynamics, args.episodes, held_out=False)
 
     def _on_training_start(self) -> None:
-        self._policy = PeerPolicy(self.model)  # type: ignore[arg-type]
+        self._policy = PeerPolicy(self.model)
         self._begin, self._next = time.perf_counter(), self.args.eval_every
 
     def seconds(self) -> float:
@@ -197,6 +198,8 @@ class Scoring(BaseCallback):
 class StepTimer(BaseCallback):
     """Milliseconds per environment step with its update, between the warm-up and the end of a short training."""
 
+    model: OffPolicyAlgorithm
+
     def __init__(self, steps: int) -> None:
         super().__init__()
         self._steps = steps
@@ -207,7 +210,7 @@ class StepTimer(BaseCallback):
         return bool(self.num_timesteps < self._last())
 
     def _last(self) -> int:
-        return int(self.model.learning_starts) + WARM_UP + self._steps  # type: ignore[attr-defined]
+        return int(self.model.learning_starts) + WARM_UP + self._steps
 
     def milliseconds(self) -> float:
         return 1e3 * (self._times[self._last()] - self._times[self._last() - self._steps]) / self._steps

@@ -270,7 +270,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         """Sparse reward over the last axis, for numpy arrays and for torch tensors."""
         return compute_reward(achieved_goal, desired_goal, self.definition.threshold)
 
-    def render(self, index: int = 0) -> NDArray[np.uint8]:  # type: ignore[override]
+    def render(self, index: int = 0) -> NDArray[np.uint8]:  # type: ignore[override]  # gymnasium's takes no index and gives all
         """Picture ``[480, 480, 3]`` of one environment, its goal as a red ball. Does not disturb the simulation."""
         if self._camera is None:
             self._camera = Camera(self._initial.model)

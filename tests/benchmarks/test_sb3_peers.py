@@ -10,7 +10,7 @@ import pytest
 from sim2real.commands import _evaluation, resolve
 from sim2real.types import FloatArray, Obs
 
-pytest.importorskip("stable_baselines3")
+pytest.importorskip("stable_baselines3", reason="needs the extra 'baselines'")
 
 from sb3_peers import KEYS, PEERS, Peer, PeerPolicy, Scoring, build, learner_env, settings
 
