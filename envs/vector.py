@@ -94,7 +94,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         self.privileged = privileged(self.definition)
         self.task = self.definition.spec(self.privileged.names)
         self.num_envs, self.render_mode = num_envs, "rgb_array"
-        self._initial = self.definition.initial()
+        self._initial = self.definition.initial(near_starts=near_starts > 0)
         self._surrogate = Surrogate(self.definition, self.dynamics.effects, num_envs) if self.dynamics.effects else None
         if self._surrogate is not None:
             self._initial = self._surrogate.altered(self._initial)
