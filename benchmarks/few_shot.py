@@ -132,10 +132,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rounds, times = (3, 5) if args.quick else (9, 10)
+    rounds, times = (3, 5) if args.quick else (9, 5)
     figures = {
         "sinusoid": measure("sinusoid", rounds, times),
-        "omniglot": measure("omniglot", 2 if args.quick else 5, 1),
+        "omniglot": measure("omniglot", 2 if args.quick else 4, 1),
     }
     publish("few_shot", figures, None if args.quick else args.out)
 
