@@ -4,8 +4,8 @@ The step is the second-order meta-gradient and Adam, with the settings of Finn e
 and 10 query points and an MLP 1-40-40-1; 32 Omniglot tasks (5 ways, 1 shot, 1 query) and four convolutions of 64
 filters. Omniglot's images are random here: time does not depend on them. Beside the forms of `agents.functional` stands
 the loop over cloned modules that learn2learn is (`module_maml.py`). All are timed in turn, in processor seconds of one
-thread, which other work on the machine disturbs less than wall time; medians. Memory: by how much the peak of a step
-is above what the process holds before.
+thread; the fastest of the rounds, because other work on the machine takes caches and only ever slows down. Memory: by
+how much the peak of a step is above what the process holds before.
 
     python benchmarks/few_shot.py
     python benchmarks/few_shot.py --quick
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import functools
 import multiprocessing
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -120,7 +119,7 @@ def measure(problem: str, rounds: int, times: int) -> dict[str, Any]:
         for form, step in steps.items():
             took[form].append(seconds(step, times))
     tasks = CONFIGS[problem].meta_batch
-    rates = {form: tasks / statistics.median(samples) for form, samples in took.items()}
+    rates = {form: tasks / min(samples) for form, samples in took.items()}
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         memory = {form: pool.apply(peak_rise, (problem, form)) for form in steps}
     return {
@@ -142,7 +141,7 @@ def main() -> None:
     rounds, times = (3, 5) if args.quick else (9, 5)
     figures = {
         "sinusoid": measure("sinusoid", rounds, times),
-        "omniglot": measure("omniglot", 2 if args.quick else 4, 1),
+        "omniglot": measure("omniglot", 2 if args.quick else 12, 1),
     }
     publish("few_shot", figures, None if args.quick else args.out)
 
