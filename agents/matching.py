@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, only_classification, ways_of
+from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, Context, only_classification
 from sim2real.agents.similarity import Scale, Similarity, similarity
 from sim2real.few_shot_types import FewShotSpec
 
@@ -64,12 +64,12 @@ class MatchingNet(ConditionedLearner):
         self.support_context = SupportContext(size) if full else None
         self.query_context = QueryContext(size, config.attention_steps, config.readout) if full else None
 
-    def condition(self, embedded: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def condition(self, embedded: Tensor, targets: Tensor, ways: int) -> Context:
         """g(x_i, S) [B, S, D] and one-hot labels [B, S, W]."""
-        members = one_hot(targets, ways_of(targets)).to(embedded.dtype)
+        members = one_hot(targets, ways).to(embedded.dtype)
         return (self.support_context(embedded) if self.support_context else embedded), members
 
-    def answer(self, context: tuple[Tensor, Tensor], embedded: Tensor) -> Tensor:
+    def answer(self, context: Context, embedded: Tensor) -> Tensor:
         """log p(y | x, S): [B, Q, W]."""
         support, members = context
         query = self.query_context(embedded, support) if self.query_context else embedded
