@@ -12,6 +12,8 @@ import torch
 from sim2real.config import ExperimentConfig, at_least, build
 from sim2real.domains import Domain, TrainingScores
 from sim2real.envs.fewshot import SinusoidSource
+from sim2real.envs.omniglot import OmniglotSource, Part, Split
+from sim2real.envs.omniglot_files import load_characters
 from sim2real.few_shot_figures import sinusoid_figure
 from sim2real.few_shot_scores import score_tasks
 from sim2real.few_shot_types import MetaLearner, TaskSource
@@ -23,8 +25,10 @@ from sim2real.seeding import component_seed
 class FewShotConfig:
     """Which tasks, and how many examples of each."""
 
-    tasks: Literal["sinusoid"] = "sinusoid"
+    tasks: Literal["sinusoid", "omniglot"] = "sinusoid"
     """Family of tasks."""
+    ways: int = 5
+    """Classes of a task; regression has none."""
     shots: int = 10
     """Support examples in training (of each class)."""
     queries: int = 10
@@ -35,10 +39,22 @@ class FewShotConfig:
     eval_queries: int = 100
     """Query examples at test (of each class)."""
     reveal: bool = False
-    """Inputs also hold what defines the task: for an oracle."""
+    """Inputs also hold what defines the task: for an oracle. Sinusoids only."""
+    split: Split = "vinyals"
+    """Which characters are for training: the published split, or the authors' alphabets. Omniglot only, as all
+    below."""
+    rotations: bool = True
+    """Characters turned by quarters are further classes."""
+    within_alphabet: bool = False
+    """The classes of a task are of one alphabet."""
+    data: str | None = None
+    """Folder with Omniglot's archives; null: ``SIM2REAL_DATA``, else the cache folder."""
+    download: bool = False
+    """Fetch the archives into the cache folder if they are not there."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "shots", "queries", "eval_queries")
+        at_least(self, 2, "ways")
         if any(shots < 1 for shots in self.eval_shots):
             raise ValueError(f"eval_shots have to be at least 1, got {list(self.eval_shots)}")
 
@@ -47,15 +63,27 @@ class FewShotConfig:
         return self.eval_shots or (self.shots,)
 
 
-Part = Literal["train", "validation", "test"]
-
-
 def make_source(env: FewShotConfig, part: Part, *, shots: int, queries: int, seed: int) -> TaskSource:
     """Tasks of the family. Those drawn from a formula differ between parts in their seed alone."""
-    return SinusoidSource(shots, queries, seed=component_seed(seed, part), reveal=env.reveal)
+    seed = component_seed(seed, part)
+    if env.tasks == "sinusoid":
+        return SinusoidSource(shots, queries, seed=seed, reveal=env.reveal)
+    return OmniglotSource(
+        load_characters(env.data, download=env.download),
+        part,
+        split=env.split,
+        ways=env.ways,
+        shots=shots,
+        queries=queries,
+        seed=seed,
+        rotations=env.rotations,
+        within_alphabet=env.within_alphabet,
+    )
 
 
 def _describe(env: FewShotConfig) -> str:
+    if env.tasks == "omniglot":
+        return f"Omniglot, {env.ways} ways, {env.shots} shots"
     return f"{env.tasks} tasks from {env.shots} examples"
 
 
