@@ -55,6 +55,9 @@ class MatchingConfig(ConditionedConfig):
 class MatchingNet(ConditionedLearner):
     """A weighted vote of the support examples. Raises ``ValueError`` for a regression."""
 
+    any_ways = True
+    """It takes tasks of other numbers of classes than it was trained on."""
+
     def __init__(self, config: MatchingConfig, spec: FewShotSpec) -> None:
         super().__init__(config, spec)
         only_classification(spec, "matching networks")

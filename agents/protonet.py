@@ -31,6 +31,9 @@ class ProtoNetConfig(ConditionedConfig):
 class ProtoNet(ConditionedLearner):
     """Scores a query by its similarity to the mean of each class. Raises ``ValueError`` for a regression."""
 
+    any_ways = True
+    """It takes tasks of other numbers of classes than it was trained on."""
+
     def __init__(self, config: ProtoNetConfig, spec: FewShotSpec) -> None:
         super().__init__(config, spec)
         only_classification(spec, "prototypical networks")
