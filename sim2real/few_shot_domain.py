@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ from sim2real.envs.fewshot import SinusoidSource
 from sim2real.envs.omniglot import OmniglotSource, Part, Split
 from sim2real.envs.omniglot_files import load_characters
 from sim2real.errors import UserError
+from sim2real.exportable import ExportError
+from sim2real.few_shot_export import export_learner
 from sim2real.few_shot_figures import sinusoid_figure
 from sim2real.few_shot_scores import score_tasks
 from sim2real.few_shot_types import MetaLearner, TaskSource
@@ -142,6 +145,14 @@ def figures(policy: Any, meta: Mapping[str, Any], seed: int) -> list[str]:
     return [sinusoid_figure(policy, source.sample(3))]
 
 
+def export(policy: Any, meta: Mapping[str, Any], out: Path) -> Path:
+    """Write a learner that adapts by a forward pass as ONNX files to ``out``, for tasks as the score counts them."""
+    env = build(FewShotConfig, meta["env"], "env")
+    if not hasattr(policy, "condition"):
+        raise ExportError(f"{meta['algorithm']} adapts by gradient steps; what is exported is one forward pass")
+    return export_learner(policy, _test_source(policy, env, "test", "", seed=0), out, origin=meta)
+
+
 def _test_source(policy: Any, env: FewShotConfig, part: Part, test: str, *, seed: int) -> TaskSource:
     """Tasks of one of ``env.tests``. Raises ``UserError`` for more classes than the learner can tell apart."""
     ways, shots = env.tests[test]
@@ -166,5 +177,6 @@ DOMAIN = Domain(
     training_scores=_training_scores,
     episodes=600,
     measure=measure,
+    export=export,
     figures=figures,
 )
