@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def clusters(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 def policy(name: str) -> torch.nn.Module:
     torch.manual_seed(0)
-    config = build(AGENTS[name].config, {"embedding": {"filters": 4}})
+    config: Any = build(AGENTS[name].config, {"embedding": {"filters": 4}})
     return AGENTS[name].build_policy(config, Clusters((1, 16, 16), ways=10).task).eval()
 
 
