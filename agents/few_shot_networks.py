@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from sim2real.agents.functional import Form, Parameters
+from sim2real.agents.functional import Form
 from sim2real.few_shot_types import FewShotSpec
 
 Statistics = Literal["transductive", "support"]
@@ -30,7 +31,7 @@ class TaskNetwork(nn.Module):
     fixed: tuple[str, ...] = ()
     """Parameters that no inner step changes; the outer loop learns them."""
 
-    def compute(self, parameters: Parameters, inputs: Tensor, reference: Tensor | None = None) -> Tensor:
+    def compute(self, parameters: Mapping[str, Tensor], inputs: Tensor, reference: Tensor | None = None) -> Tensor:
         """Outputs [n, O] of ``inputs [n, ...]``.
 
         Args:
@@ -62,7 +63,7 @@ class TaskMLP(TaskNetwork):
             self.register_parameter(f"bias_{k}", nn.Parameter(torch.zeros(wide)))
         self.head = (f"weight_{self.layers - 1}", f"bias_{self.layers - 1}")
 
-    def compute(self, parameters: Parameters, inputs: Tensor, reference: Tensor | None = None) -> Tensor:
+    def compute(self, parameters: Mapping[str, Tensor], inputs: Tensor, reference: Tensor | None = None) -> Tensor:
         """Outputs [..., n, O] of ``inputs [..., n, I]``; leading axes are those of the parameters."""
         x = inputs
         for k in range(self.layers):
@@ -94,7 +95,7 @@ class TaskConvNet(TaskNetwork):
         self.bias_out = nn.Parameter(torch.zeros(outputs))
         self.fixed = tuple(f"shift_{k}" for k in range(blocks))
 
-    def compute(self, parameters: Parameters, inputs: Tensor, reference: Tensor | None = None) -> Tensor:
+    def compute(self, parameters: Mapping[str, Tensor], inputs: Tensor, reference: Tensor | None = None) -> Tensor:
         """Logits [n, W] of images [n, C, H, W]."""
         support = 0 if reference is None or self.transductive else len(reference)
         x = torch.cat([reference, inputs]) if support and reference is not None else inputs

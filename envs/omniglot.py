@@ -77,7 +77,7 @@ class OmniglotSource:
         """[tasks, ways] different classes each."""
         keys = torch.rand(tasks, len(self.images), generator=self._draw)
         if self._alphabets is not None:
-            large = (self._alphabets.bincount() >= self.task.ways).nonzero()[:, 0]
+            large = torch.nonzero(self._alphabets.bincount() >= self.task.ways)[:, 0]
             alphabet = large[torch.randint(len(large), (tasks, 1), generator=self._draw)]
             keys = keys.masked_fill(self._alphabets != alphabet, -1)
         return keys.topk(self.task.ways).indices
@@ -98,12 +98,9 @@ def members(names: tuple[str, ...], part: Part, split: Split) -> list[int]:
     if split == "lake":
         background = sorted({_alphabet(name) for name in names if name.startswith("images_background/")})
         held = set(background[::6])
-        wanted = {
-            "train": lambda name: _alphabet(name) in background and _alphabet(name) not in held,
-            "validation": lambda name: _alphabet(name) in held,
-            "test": lambda name: name.startswith("images_evaluation/"),
-        }[part]
-        return [i for i, name in enumerate(names) if wanted(name)]
+        others = {_alphabet(name) for name in names} - set(background)
+        wanted = {"train": set(background) - held, "validation": held, "test": others}[part]
+        return [i for i, name in enumerate(names) if _alphabet(name) in wanted]
     index = {name.partition("/")[2]: i for i, name in enumerate(names)}
     return [index[name] for name in vinyals(part)]
 

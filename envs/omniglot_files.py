@@ -146,7 +146,7 @@ def shrink(drawings: NDArray[np.uint8]) -> Tensor:
     ink = 1.0 - torch.from_numpy(drawings)[:, None].float() / 255
     parts = [
         torch.nn.functional.interpolate(part, (SIZE, SIZE), mode="bicubic", antialias=True).clamp(0, 1)
-        for part in ink.split(1000)
+        for part in torch.split(ink, 1000)
     ]
     return (torch.cat(parts)[:, 0] * 255).round().to(torch.uint8)
 

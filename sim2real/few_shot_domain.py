@@ -13,6 +13,7 @@ import torch
 
 from sim2real.config import ExperimentConfig, at_least, build
 from sim2real.domains import Domain, TrainingScores
+from sim2real.envs.dynamics_tasks import DynamicsSource, Rollouts
 from sim2real.envs.fewshot import SinusoidSource
 from sim2real.envs.omniglot import OmniglotSource, Part, Split
 from sim2real.envs.omniglot_files import load_characters
@@ -24,14 +25,18 @@ from sim2real.few_shot_scores import score_tasks
 from sim2real.few_shot_types import MetaLearner, TaskSource
 from sim2real.scores import Scores
 from sim2real.seeding import component_seed
+from sim2real.types import State
+
+REFERENCE_SEED = 0
+"""Of the rollouts that give dynamics regression its units: the same in every run, or errors could not be compared."""
 
 
 @dataclass(frozen=True)
 class FewShotConfig:
     """Which tasks, and how many examples of each."""
 
-    tasks: Literal["sinusoid", "omniglot"] = "sinusoid"
-    """Family of tasks."""
+    tasks: Literal["sinusoid", "omniglot", "dynamics"] = "sinusoid"
+    """Family of tasks. dynamics: predict how a robot moves under dynamics drawn for the task."""
     ways: int = 5
     """Classes of a task in training; regression has none."""
     shots: int = 10
@@ -43,10 +48,16 @@ class FewShotConfig:
     eval_shots: tuple[int, ...] = ()
     """Support examples at test; the first number is what scores count for, more are scored beside it. Empty: as in
     training."""
-    eval_queries: int = 100
+    eval_queries: int = 15
     """Query examples at test (of each class)."""
     reveal: bool = False
     """Inputs also hold what defines the task: for an oracle. Sinusoids only."""
+    robot: str = "FetchReach"
+    """Robot task whose dynamics are learned. Dynamics only, as the two below."""
+    dynamics: str = "train"
+    """Set that the dynamics are drawn from, at test too."""
+    pool: int = 1000
+    """Episodes that training tasks are made of."""
     split: Split = "vinyals"
     """Which characters are for training: the published split, or the authors' alphabets. Omniglot only, as all
     below."""
@@ -60,7 +71,7 @@ class FewShotConfig:
     """Fetch the archives into the cache folder if they are not there."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "shots", "queries", "eval_queries")
+        at_least(self, 1, "shots", "queries", "eval_queries", "pool")
         at_least(self, 2, "ways")
         if any(shots < 1 for shots in self.eval_shots):
             raise ValueError(f"eval_shots have to be at least 1, got {list(self.eval_shots)}")
@@ -85,6 +96,10 @@ def make_source(env: FewShotConfig, part: Part, *, ways: int, shots: int, querie
     seed = component_seed(seed, part)
     if env.tasks == "sinusoid":
         return SinusoidSource(shots, queries, seed=seed, reveal=env.reveal)
+    if env.tasks == "dynamics":
+        rollouts, reference = (Rollouts(env.robot, env.dynamics, seed=s) for s in (seed, REFERENCE_SEED))
+        pool = env.pool if part == "train" else None
+        return DynamicsSource(rollouts, reference, shots, queries, seed=seed, pool=pool)
     return OmniglotSource(
         load_characters(env.data, download=env.download),
         part,
@@ -101,7 +116,8 @@ def make_source(env: FewShotConfig, part: Part, *, ways: int, shots: int, querie
 def _describe(env: FewShotConfig) -> str:
     if env.tasks == "omniglot":
         return f"Omniglot, {env.ways} ways, {env.shots} shots"
-    return f"{env.tasks} tasks from {env.shots} examples"
+    family = f"{env.robot} dynamics" if env.tasks == "dynamics" else env.tasks
+    return f"{family} from {env.shots} examples"
 
 
 def _source(config: ExperimentConfig) -> TaskSource:
@@ -113,8 +129,14 @@ def _training_scores(config: ExperimentConfig) -> TrainingScores:
     """Scores on validation tasks, the same ones every time: the last setting, and ``score``, higher is better."""
     env: FewShotConfig = config.env
 
+    made: list[tuple[TaskSource, State]] = []
+
     def scores(policy: MetaLearner) -> Mapping[str, float]:
-        source = _test_source(policy, env, "validation", "", seed=config.seed)
+        if not made:  # made on first use: a short trial may never need it
+            source = _test_source(policy, env, "validation", "", seed=config.seed)
+            made.append((source, source.state_dict()))
+        source, start = made[0]
+        source.load_state_dict(start)
         values = score_tasks(policy, source, config.trainer.eval_episodes, device=_device(policy))
         metric, numbers = next(iter(values[list(values)[-1]].items()))
         return Scores({"last": {"score": numbers if metric == "accuracy" else -numbers, metric: numbers}}).scalars(
@@ -156,7 +178,7 @@ def export(policy: Any, meta: Mapping[str, Any], out: Path) -> Path:
 def _test_source(policy: Any, env: FewShotConfig, part: Part, test: str, *, seed: int) -> TaskSource:
     """Tasks of one of ``env.tests``. Raises ``UserError`` for more classes than the learner can tell apart."""
     ways, shots = env.tests[test]
-    if env.tasks != "sinusoid" and ways > env.ways and not getattr(policy, "any_ways", False):
+    if env.tasks == "omniglot" and ways > env.ways and not getattr(policy, "any_ways", False):
         raise UserError(
             f"eval_ways asks for {ways} classes, and this learner is made for the {env.ways} it is trained on: "
             f"give at most {env.ways}, or take protonet or matching"
