@@ -26,6 +26,8 @@ class TaskNetwork(nn.Module):
 
     form: ClassVar[Form]
     """The fastest of the forms `compute` can be used in, see `functional.task_losses`."""
+    together: ClassVar[int | None] = None
+    """Tasks of a meta-batch that are computed at once on a CPU: as many as its cache holds; None: all."""
     head: tuple[str, ...]
     """Parameters of the last layer."""
     fixed: tuple[str, ...] = ()
@@ -82,6 +84,7 @@ class TaskConvNet(TaskNetwork):
     """
 
     form = "vmap"
+    together = 8
     head = ("weight_out", "bias_out")
 
     def __init__(self, channels: int, filters: int, outputs: int, *, blocks: int = 4, statistics: Statistics) -> None:

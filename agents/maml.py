@@ -135,16 +135,21 @@ class MAML:
         """One step of Adam along the mean of the tasks' meta-gradients."""
         c = self.config
         self.optimizer.zero_grad(set_to_none=True)
-        losses = self._by_products(tasks) if c.order == "hessian_vector" else self._by_backpropagation(tasks)
+        gradient = self._by_products if c.order == "hessian_vector" else self._by_backpropagation
+        size = self._policy.network.together if self.device.type == "cpu" else None
+        size = len(tasks) if size is None else size
+        share = 1 / len(tasks)
+        losses = [gradient(tasks[begin : begin + size], share) for begin in range(0, len(tasks), size)]
         if c.max_grad is not None:
             nn.utils.clip_grad_value_(self._policy.parameters(), c.max_grad)
         self._samples += len(tasks)
         for group in self.optimizer.param_groups:
             group["lr"] = c.learning_rate * self._annealing()
         self.optimizer.step()
-        return {"loss/query": losses.detach().mean()}
+        return {"loss/query": torch.cat(losses).mean()}
 
-    def _by_backpropagation(self, tasks: TaskBatch) -> Tensor:
+    def _by_backpropagation(self, tasks: TaskBatch, share: float) -> Tensor:
+        """Add ``share`` times the tasks' meta-gradients to ``grad``; their query losses [B]."""
         policy, s, q = self._policy, tasks.support, tasks.query
         path = sgd_steps(
             lambda p: policy.support_loss(p, s.inputs, s.targets),
@@ -154,10 +159,11 @@ class MAML:
             first_order=self.config.order == "first",
         )
         losses = policy.query_loss(path[-1], q.inputs, q.targets, s.inputs)
-        losses.mean().backward()  # type: ignore[no-untyped-call]
-        return losses
+        (share * losses.sum()).backward()  # type: ignore[no-untyped-call]
+        return losses.detach()
 
-    def _by_products(self, tasks: TaskBatch) -> Tensor:
+    def _by_products(self, tasks: TaskBatch, share: float) -> Tensor:
+        """As `_by_backpropagation`, with Hessian-vector products."""
         policy, s, q = self._policy, tasks.support, tasks.query
         losses, in_parameters, in_rates = hessian_vector_meta_gradient(
             lambda p: policy.support_loss(p, s.inputs, s.targets),
@@ -166,10 +172,10 @@ class MAML:
             policy.rates(),
             self.config.inner_steps,
         )
-        for name, parameter in policy.network.named_parameters():
-            parameter.grad = in_parameters[name].mean(0)
-        for name, rate in policy.learned_rates.items():
-            rate.grad = in_rates[name].mean(0)
+        found = [(p, in_parameters[n]) for n, p in policy.network.named_parameters()]
+        for parameter, grads in found + [(rate, in_rates[n]) for n, rate in policy.learned_rates.items()]:
+            mean = share * grads.sum(0)
+            parameter.grad = mean if parameter.grad is None else parameter.grad + mean
         return losses
 
     def _annealing(self) -> float:

@@ -4,8 +4,8 @@ The step is the second-order meta-gradient and Adam, with the settings of Finn e
 and 10 query points and an MLP 1-40-40-1; 32 Omniglot tasks (5 ways, 1 shot, 1 query) and four convolutions of 64
 filters. Omniglot's images are random here: time does not depend on them. Beside the forms of `agents.functional` stands
 the loop over cloned modules that learn2learn is (`module_maml.py`). All are timed in turn, in processor seconds of one
-thread, which other work on the machine disturbs less than wall time; medians. Memory: how far one step raises the peak
-of a fresh process.
+thread; the fastest of the rounds, because other work on the machine takes caches and only ever slows down. Memory: by
+how much the peak of a step is above what the process holds before.
 
     python benchmarks/few_shot.py
     python benchmarks/few_shot.py --quick
@@ -16,8 +16,6 @@ from __future__ import annotations
 import argparse
 import functools
 import multiprocessing
-import resource
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -95,12 +93,20 @@ def seconds(step: Callable[[], Any], times: int) -> float:
 
 
 def peak_rise(problem: str, form: Form) -> float:
-    """MiB by which one step raises the peak memory of this process; call it in a fresh one."""
+    """MiB by which one step raises the memory of this process at its peak; Linux counts it."""
     torch.set_num_threads(1)
     step = outer_step(problem, form)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step()  # what is allocated once is no part of a step
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _memory("VmRSS")
     step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return _memory("VmHWM") - before
+
+
+def _memory(what: str) -> float:
+    """A line of this process's status, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
 def measure(problem: str, rounds: int, times: int) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def measure(problem: str, rounds: int, times: int) -> dict[str, Any]:
         for form, step in steps.items():
             took[form].append(seconds(step, times))
     tasks = CONFIGS[problem].meta_batch
-    rates = {form: tasks / statistics.median(samples) for form, samples in took.items()}
+    rates = {form: tasks / min(samples) for form, samples in took.items()}
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         memory = {form: pool.apply(peak_rise, (problem, form)) for form in steps}
     return {
@@ -132,10 +138,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rounds, times = (3, 5) if args.quick else (9, 10)
+    rounds, times = (3, 5) if args.quick else (9, 5)
     figures = {
         "sinusoid": measure("sinusoid", rounds, times),
-        "omniglot": measure("omniglot", 2 if args.quick else 5, 1),
+        "omniglot": measure("omniglot", 2 if args.quick else 12, 1),
     }
     publish("few_shot", figures, None if args.quick else args.out)
 

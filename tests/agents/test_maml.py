@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from sim2real.agents.few_shot_networks import TaskMLP
 from sim2real.agents.maml import MAML
 from sim2real.agents.maml_config import MAMLConfig
 from sim2real.config import ConfigError, build
@@ -77,6 +78,13 @@ def test_images_at_once_give_the_update_of_the_loop(statistics: str) -> None:
         for form in ("auto", "loop")
     )
     torch.testing.assert_close(at_once, looped, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("order", ["second", "hessian_vector"])
+def test_parts_of_a_batch_add_up(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = meta_gradients(order=order)
+    monkeypatch.setattr(TaskMLP, "together", 3)  # 3 tasks and 1
+    torch.testing.assert_close(meta_gradients(order=order), whole, rtol=1e-5, atol=1e-7)
 
 
 def test_first_order_is_the_gradient_at_the_adapted_point() -> None:
