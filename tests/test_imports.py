@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HELPERS = {"sim2real.types", "sim2real.errors"}
+HELPERS = {"sim2real.types", "sim2real.errors", "sim2real.few_shot_types"}
 # What a module may import of this package; a name covers what is below it. A module that is not here may import all of
 # the core, and neither envs nor agents.
 ALLOWED = {
     "sim2real": set(),
     "sim2real.types": set(),
     "sim2real.errors": set(),
+    "sim2real.few_shot_types": {"sim2real.types"},
     "sim2real.seeding": set(),
     "sim2real.config": HELPERS,
     "sim2real.overlays": {*HELPERS, "sim2real.config", "sim2real.configs"},
@@ -45,6 +46,7 @@ ALLOWED = {
     },
     "sim2real.estimates": HELPERS,
     "sim2real.scores": {*HELPERS, "sim2real.estimates"},
+    "sim2real.few_shot_scores": HELPERS,
     "sim2real.domains": {*HELPERS, "sim2real.config", "sim2real.scores"},
     "sim2real.evaluate": {*HELPERS, "sim2real.collect", "sim2real.estimates"},
     "sim2real.bootstrap": {*HELPERS, "sim2real.estimates"},
@@ -86,6 +88,7 @@ COMPOSITION = {
     "sim2real.cli_studies",
     "sim2real.commands",
     "sim2real.doctor",
+    "sim2real.few_shot_domain",
     "sim2real.foreign_source",
     "sim2real.goals_domain",
     "sim2real.jobs",
