@@ -58,4 +58,5 @@ def linear_baseline(observation: Tensor, returns: Tensor, mask: Tensor, *, ridge
     gram = features.mT @ features
     eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     weights = torch.linalg.solve(gram + ridge * eye, features.mT @ target)
-    return (features @ weights).view(returns.shape).to(returns.dtype)
+    value: Tensor = features @ weights
+    return value.view(returns.shape).to(returns.dtype)
