@@ -91,3 +91,26 @@ class Trajectories:
     def steps(self) -> int:
         """Steps that happened."""
         return int(self.mask.sum())
+
+
+Outcomes = Mapping[str, Mapping[str, Tensor]]
+"""Setting (``step_0``, ``trial``, ``episode_1``, ...) -> metric (``return``) -> one number a task, [B]."""
+
+
+class MetaPolicy(Protocol):
+    """What was learned over many tasks and adapts to one it has not seen."""
+
+    @property
+    def headline(self) -> str:
+        """The setting whose ``return`` says how good it is."""
+        ...
+
+    def meet(
+        self, family: TaskFamily, tasks: Tensor, generator: torch.Generator, *, episodes: int | None = None
+    ) -> Outcomes:
+        """Adapt to each of the tasks ``[B, ...]`` by acting in it, and say how that went.
+
+        ``episodes``: what it may see of a task before it has adapted, once more for every further step; null: as it
+        was trained.
+        """
+        ...
