@@ -17,7 +17,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sim2real.agents.adaptation import AdaptivePolicy, InnerLoss, PolicyConfig, ReturnConfig, TestConfig, advantages
+from sim2real.agents.adaptation import (
+    AdaptationConfig,
+    AdaptivePolicy,
+    InnerLoss,
+    PolicyConfig,
+    ReturnConfig,
+    advantages,
+)
 from sim2real.agents.functional import for_tasks, hessian_vector_meta_gradient, sgd_step
 from sim2real.agents.outer import LossOfOutputs, Outer, OuterConfig, Outputs
 from sim2real.agents.trpo import flatten
@@ -39,7 +46,7 @@ class MAMLRLConfig:
     network: PolicyConfig = field(default_factory=PolicyConfig)
     returns: ReturnConfig = field(default_factory=ReturnConfig)
     outer: OuterConfig = field(default_factory=OuterConfig)
-    test: TestConfig = field(default_factory=TestConfig)
+    test: AdaptationConfig = field(default_factory=AdaptationConfig)
     tasks: int = 20
     """Tasks of a meta-batch, B."""
     rollouts: int = 20
@@ -58,7 +65,8 @@ class MAMLRLConfig:
     of an update's time, and only the direction depends on it: with 5 of 20 a step gains 98 % of what it would."""
 
     def __post_init__(self) -> None:
-        if min(self.tasks, self.rollouts, self.steps, self.curvature_rollouts or 1) < 1:
+        sketch = self.rollouts if self.curvature_rollouts is None else self.curvature_rollouts
+        if min(self.tasks, self.rollouts, self.steps, sketch) < 1:
             raise ValueError("tasks, rollouts, steps and curvature_rollouts have to be at least 1")
         if self.rate <= 0:
             raise ValueError(f"rate has to be above 0, got {self.rate}")
