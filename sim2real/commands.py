@@ -89,7 +89,7 @@ def evaluate(
     The policy of a run, a bundle or a model of another library: under each set of dynamics (None: all that the task
     has). A meta-learner: on unseen tasks.
     """
-    _check_writable(json_file)
+    check_writable(json_file)
     problem = _domain_of(source)
     episodes = problem.episodes if episodes is None else episodes
     if problem.measure is not None:
@@ -100,7 +100,7 @@ def evaluate(
         evaluations = _score(source, dynamics, episodes, seed, foreign)
         rows = [row for name, evaluation in evaluations.items() for row in evaluation.rows(name)]
     if json_file is not None:
-        _write_rows(json_file, rows, source=str(source), seed=seed, episodes=episodes)
+        write_rows(json_file, rows, source=str(source), seed=seed, episodes=episodes)
     return 0
 
 
@@ -239,13 +239,13 @@ def _sections(algorithm: str) -> dict[str, type]:
     return {"env": domain(entry.domain).env, "agent": entry.config}
 
 
-def _check_writable(file: Path | None) -> None:
+def check_writable(file: Path | None) -> None:
     """Raise before the work whose result could not be written."""
     if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
         raise UserError(f"can't write {file}: it has to be a file in a folder that exists")
 
 
-def _write_rows(file: Path, rows: list[dict[str, Any]], **what: Any) -> None:
+def write_rows(file: Path, rows: list[dict[str, Any]], **what: Any) -> None:
     from sim2real.provenance import provenance
 
     command = shlex.join(["sim2real", *sys.argv[1:]])

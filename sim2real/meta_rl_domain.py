@@ -71,7 +71,7 @@ def _training_scores(config: ExperimentConfig) -> TrainingScores:
     return scores
 
 
-def _measure(
+def measure(
     policy: MetaPolicy, meta: Mapping[str, Any], *, episodes: int, seed: int, adapt_episodes: int | None = None
 ) -> Scores:
     """``episodes`` unseen tasks; ``adapt_episodes`` of each before the policy has adapted (null: as trained)."""
@@ -87,5 +87,5 @@ DOMAIN = Domain(
     source=_source,
     training_scores=_training_scores,
     episodes=40,
-    measure=_measure,
+    measure=measure,
 )

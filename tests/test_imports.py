@@ -83,6 +83,7 @@ ALLOWED = {
     "sim2real.deploy": {*HELPERS, "sim2real.deploy"},
 }
 COMPOSITION = {
+    "sim2real.adapt_command",
     "sim2real.bundle_commands",
     "sim2real.cli",
     "sim2real.cli_bundles",

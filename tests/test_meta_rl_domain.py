@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,7 @@ def test_train_evaluate_and_report(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "step_3" in capsys.readouterr().out
     assert main(["report", str(run), "--episodes", "3"]) == 0
     assert (run / "report.html").is_file()
+    rows = tmp_path / "adapt.json"
+    assert main(["adapt", str(run), "--episodes", "2", "--tasks", "3", "--json", str(rows)]) == 0
+    assert "gain" in capsys.readouterr().out
+    assert [row["setting"] for row in json.loads(rows.read_text())["rows"]] == [f"step_{k}" for k in range(4)]
