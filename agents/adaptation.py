@@ -142,7 +142,7 @@ class AdaptivePolicy(nn.Module):
         outcomes = {}
         for k, rate in enumerate((*self.test.rates, None)):
             trajectories = self.rollout(family, tasks, episodes or self.test.rollouts, parameters, generator)
-            outcomes[f"step_{k}"] = {"return": trajectories.returns.mean(1)}
+            outcomes[f"step_{k}"] = trajectories.outcome()
             if rate is not None:
                 parameters = self.adapt(trajectories, parameters, rate)
         return outcomes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sim2real.envs.fetch_family import FetchDynamics
+from sim2real.envs.half_cheetah import HalfCheetah
 from sim2real.envs.navigation import Navigation
 
-FAMILIES: dict[str, type] = {"navigation": Navigation}
+FAMILIES: dict[str, type] = {"navigation": Navigation, "half_cheetah": HalfCheetah, "fetch_dynamics": FetchDynamics}
