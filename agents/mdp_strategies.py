@@ -4,10 +4,11 @@ Duan et al. 2016 (RL²), section 3.2 and appendix. Each strategy turns what was 
 state and step of the next episode, by backward induction in a model of its own choice: a plan an episode. The Bayesian
 ones have the true prior, mu ~ N(1, 1) with unit noise and flat Dirichlet transitions.
 
-What the paper leaves open, and what is done here: optimistic PSRL is that of Osband & Van Roy 2017, the largest of several
-samples' values for every step, state and action; UCRL2's bounds are those of Jaksch et al. 2010 times a constant, around
-the posterior mean of the rewards, which have no upper bound; BEB plans once an episode, not after every step. With a prior
-mean of 0 in place of the true 1, PSRL gives the paper's figures (`results/reference_strategies.json`).
+What the paper leaves open, and what is done here: optimistic PSRL is that of Osband & Van Roy 2017, the largest of
+several samples' values for every step, state and action; UCRL2's bounds are those of Jaksch et al. 2010 times a
+constant, around the posterior mean of the rewards, which have no upper bound; BEB plans once an episode, not after
+every step. With a prior mean of 0 in place of the true 1, PSRL gives the paper's figures, with the true one less
+(`results/reference_strategies.json`).
 """
 
 from __future__ import annotations
@@ -120,8 +121,8 @@ def psrl(seen: Experience, generator: np.random.Generator) -> Plan:
 
 
 def optimistic_psrl(samples: int) -> Strategy:
-    """Greedy for the largest value that any of ``samples`` MDPs drawn from the posterior gives to step, state and action
-    (Osband & Van Roy 2017)."""
+    """Greedy for the largest value that any of ``samples`` MDPs drawn from the posterior gives to an action, for each
+    step and state (Osband & Van Roy 2017)."""
 
     def act(seen: Experience, generator: np.random.Generator) -> Plan:
         values = [plan(*sampled(seen, generator), seen.horizon)[1] for _ in range(samples)]

@@ -7,23 +7,34 @@ or not the arm pays, one a bandit and step: two strategies on the same seed meet
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from sim2real.meta_rl_types import FamilySpec
 
 
-class BernoulliBandits:
-    """TaskFamily of bandits with ``arms`` arms that are pulled ``pulls`` times."""
+@dataclass(frozen=True)
+class Bandits:
+    """TaskFamily of Bernoulli bandits."""
 
-    def __init__(self, arms: int, pulls: int) -> None:
-        if arms < 1 or pulls < 1:
-            raise ValueError(f"a bandit has at least 1 arm and 1 pull, got {arms} arms and {pulls} pulls")
-        self.task = FamilySpec("Bandit", 1, "discrete", arms, horizon=1, episodes=pulls)
+    arms: int = 5
+    """Arms of a bandit, k."""
+    pulls: int = 10
+    """Pulls of a trial, n."""
+
+    def __post_init__(self) -> None:
+        if self.arms < 1 or self.pulls < 1:
+            raise ValueError(f"arms and pulls have to be at least 1, got {self.arms} and {self.pulls}")
+
+    @property
+    def task(self) -> FamilySpec:
+        return FamilySpec("bandits", 1, "discrete", self.arms, horizon=1, episodes=self.pulls)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Probabilities that an arm pays: [n, k]."""
-        return torch.rand(n, self.task.action, generator=generator, device=generator.device)
+        return torch.rand(n, self.arms, generator=generator, device=generator.device)
 
     def batch(self, tasks: Tensor, rollouts: int, generator: torch.Generator) -> BanditBatch:
         """``rollouts`` players at each of the bandits ``tasks [B, k]``."""

@@ -6,6 +6,8 @@ the first state and lasts 10 steps. Everything is a tensor over MDPs; nothing lo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -17,13 +19,20 @@ REWARD_MEAN, REWARD_STD = 1.0, 1.0
 """Of the distribution that mu(s, a) is drawn from."""
 
 
+@dataclass(frozen=True)
 class TabularMDPs:
-    """TaskFamily of MDPs that are played for ``episodes`` episodes."""
+    """TaskFamily of random MDPs."""
 
-    def __init__(self, episodes: int) -> None:
-        if episodes < 1:
-            raise ValueError(f"a trial has at least 1 episode, got {episodes}")
-        self.task = FamilySpec("TabularMDP", STATES, "discrete", ACTIONS, horizon=HORIZON, episodes=episodes)
+    episodes: int = 10
+    """Episodes of a trial, n."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise ValueError(f"episodes has to be at least 1, got {self.episodes}")
+
+    @property
+    def task(self) -> FamilySpec:
+        return FamilySpec("tabular_mdps", STATES, "discrete", ACTIONS, horizon=HORIZON, episodes=self.episodes)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """MDPs [n, S, A, 1 + S]: mean reward mu(s, a), then the probabilities of the next state."""

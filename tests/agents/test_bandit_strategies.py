@@ -7,7 +7,7 @@ import pytest
 
 from sim2real.agents import bandit_strategies as bandits
 from sim2real.agents.bandit_strategies import Counts, Strategy
-from sim2real.envs.bandits import BernoulliBandits
+from sim2real.envs.bandits import Bandits
 from sim2real.seeding import numpy_generator, torch_generator
 
 
@@ -16,7 +16,7 @@ def counts(success: list[float], failure: list[float], steps: int = 1) -> Counts
 
 
 def total(strategy: Strategy, arms: int, pulls: int, n: int) -> float:
-    family = BernoulliBandits(arms, pulls)
+    family = Bandits(arms, pulls)
     batch = family.batch(family.sample(n, torch_generator(0, "tasks")), 1, torch_generator(0, "luck"))
     return float(bandits.play(strategy, batch, arms, pulls, numpy_generator(0, "strategy")).mean())
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sim2real.envs.bandits import BernoulliBandits
+from sim2real.envs.bandits import Bandits
 from sim2real.seeding import torch_generator
 
 
 def test_arms_pay_as_often_as_they_say() -> None:
-    family = BernoulliBandits(3, 10)
+    family = Bandits(3, 10)
     batch = family.batch(torch.tensor([[0.0, 0.2, 1.0]]), 20_000, torch_generator(0, "luck"))
     paid = [batch.step(torch.full((1, 20_000), arm))[1].mean().item() for arm in range(3)]
     assert paid[0] == 0 and paid[2] == 1
@@ -16,7 +16,7 @@ def test_arms_pay_as_often_as_they_say() -> None:
 
 
 def test_probabilities_are_uniform_and_a_seed_repeats_them() -> None:
-    family = BernoulliBandits(5, 10)
+    family = Bandits(5, 10)
     tasks = family.sample(10_000, torch_generator(3, "tasks"))
     assert tasks.shape == (10_000, 5)
     torch.testing.assert_close(
@@ -26,7 +26,7 @@ def test_probabilities_are_uniform_and_a_seed_repeats_them() -> None:
 
 
 def test_luck_does_not_depend_on_what_was_pulled() -> None:
-    family = BernoulliBandits(2, 10)
+    family = Bandits(2, 10)
     tasks = torch.tensor([[0.3, 0.9]])
     wise, foolish = (family.batch(tasks, 1, torch_generator(1, "luck")) for _ in range(2))
     foolish.step(torch.zeros(1, 1, dtype=torch.int64))
@@ -37,7 +37,7 @@ def test_luck_does_not_depend_on_what_was_pulled() -> None:
 
 
 def test_there_is_nothing_to_see_and_every_pull_is_an_episode() -> None:
-    family = BernoulliBandits(2, 7)
+    family = Bandits(2, 7)
     batch = family.batch(family.sample(4, torch_generator(0, "tasks")), 3, torch_generator(0, "luck"))
     observation, reward, done = batch.step(torch.zeros(4, 3, dtype=torch.int64))
     assert batch.reset().shape == observation.shape == (4, 3, 1) and not observation.any()
@@ -46,5 +46,5 @@ def test_there_is_nothing_to_see_and_every_pull_is_an_episode() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match="0 arms"):
-        BernoulliBandits(0, 10)
+    with pytest.raises(ValueError, match="got 0 and 10"):
+        Bandits(0, 10)
