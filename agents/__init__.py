@@ -8,9 +8,13 @@ from typing import Any
 
 from torch import nn
 
+from sim2real.agents import maml_rl, policy_gradient
+from sim2real.agents.maml_rl import MAMLRL, MAMLRLConfig
+from sim2real.agents.policy_gradient import PolicyGradient, PolicyGradientConfig
 from sim2real.agents.rdpg import RDPG
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.agents.rdpg_networks import RDPGPolicy
+from sim2real.meta_rl_types import FamilySpec
 from sim2real.types import Algorithm, TaskSpec
 
 
@@ -30,4 +34,10 @@ class AgentEntry:
     """Dataclass that says what a policy is made for: the type of ``source.task``."""
 
 
-AGENTS: dict[str, AgentEntry] = {"rdpg": AgentEntry(RDPGConfig, RDPG, RDPGPolicy)}
+AGENTS: dict[str, AgentEntry] = {
+    "rdpg": AgentEntry(RDPGConfig, RDPG, RDPGPolicy),
+    "policy_gradient": AgentEntry(
+        PolicyGradientConfig, PolicyGradient, policy_gradient.build_policy, "meta_rl", FamilySpec
+    ),
+    "maml_rl": AgentEntry(MAMLRLConfig, MAMLRL, maml_rl.build_policy, "meta_rl", FamilySpec),
+}

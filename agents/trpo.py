@@ -16,6 +16,8 @@ from torch import Tensor
 Params = Mapping[str, Tensor]
 Loss = Callable[[Params], Tensor]
 """A scalar of the parameters."""
+Slope = Callable[[Params], tuple[Tensor, Tensor]]
+"""Value of a loss and its gradient as a vector."""
 MatVec = Callable[[Tensor], Tensor]
 
 
@@ -126,19 +128,29 @@ def conjugate_gradient(matvec: MatVec, b: Tensor, *, iterations: int, tolerance:
     return x
 
 
-def trust_region_step(params: Params, surrogate: Loss, kl: Loss, config: TrustRegionConfig) -> Step:
+def trust_region_step(
+    params: Params,
+    surrogate: Loss,
+    kl: Loss,
+    config: TrustRegionConfig,
+    *,
+    slope: Slope | None = None,
+    curvature: Loss | None = None,
+) -> Step:
     """The largest step along the natural gradient that lowers ``surrogate`` and keeps ``kl`` within the limit.
 
     ``kl`` is the mean divergence from the old policies to those of its argument; 0 with zero gradient at ``params``.
+    ``slope``: how the surrogate is differentiated; null: by one backward pass. ``curvature``: a cheaper estimate of
+    ``kl`` for its Hessian; null: ``kl`` itself, which the line search holds to the limit in any case.
     """
     start = flatten(params).detach()
-    loss, g = gradient(surrogate, params)
-    hessian = HESSIANS[config.hessian](kl, params)
+    loss, g = slope(params) if slope else gradient(surrogate, params)
+    hessian = HESSIANS[config.hessian](curvature or kl, params)
     direction = conjugate_gradient(lambda v: hessian(v) + config.damping * v, -g, iterations=config.cg_iterations)
-    curvature = direction @ (hessian(direction) + config.damping * direction)
-    if not curvature > 0:  # a zero gradient, or not a number
+    quadratic = direction @ (hessian(direction) + config.damping * direction)
+    if not quadratic > 0:  # a zero gradient, or not a number
         return Step({name: x.detach() for name, x in params.items()}, False, 0.0, 0.0)
-    full = direction * (2 * config.max_kl / curvature).sqrt()
+    full = direction * (2 * config.max_kl / quadratic).sqrt()
     with torch.no_grad():
         for k in range(config.max_backtracks):
             candidate = unflatten(start + config.backtrack_ratio**k * full, params)

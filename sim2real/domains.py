@@ -47,7 +47,7 @@ class Domain:
     """``figures(policy, meta, seed)``: further sections of the report, as ``report.section`` makes them."""
 
 
-NAMES = ("goals",)
+NAMES = ("goals", "meta_rl")
 
 
 def domain(name: str) -> Domain:

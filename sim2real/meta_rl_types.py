@@ -92,6 +92,11 @@ class Trajectories:
         """Steps that happened."""
         return int(self.mask.sum())
 
+    def first(self, rollouts: int) -> Trajectories:
+        """The first ``rollouts`` of each task."""
+        fields = (self.observation, self.action, self.reward, self.mask, self.log_prob)
+        return Trajectories(*(x[:, :rollouts] for x in fields))
+
 
 Outcomes = Mapping[str, Mapping[str, Tensor]]
 """Setting (``step_0``, ``trial``, ``episode_1``, ...) -> metric (``return``) -> one number a task, [B]."""

@@ -92,6 +92,7 @@ COMPOSITION = {
     "sim2real.foreign_source",
     "sim2real.goals_domain",
     "sim2real.jobs",
+    "sim2real.meta_rl_domain",
     "sim2real.probe_command",
     "sim2real.sources",
     "sim2real.transfer_command",
