@@ -21,11 +21,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from sim2real.agents.advantages import discounted_returns, generalized_advantages, standardize
-from sim2real.agents.losses import masked_mean
-from sim2real.agents.ppo import clipped_surrogate, surrogate, value_loss
+from sim2real.agents.ppo import clipped_surrogate, over_tasks, surrogate, value_loss
 from sim2real.agents.rl2_config import RL2Config
 from sim2real.agents.rl2_networks import RL2Baseline, RL2Policy
-from sim2real.agents.trials import Trials, play
+from sim2real.agents.trials import Trials
 from sim2real.agents.trpo import trust_region_step
 from sim2real.meta_rl_types import TaskFamily
 from sim2real.seeding import numpy_generator, torch_generator
@@ -95,7 +94,7 @@ class RL2:
         return standardize(advantage, trials.mask, dims=(0, 1)), returns
 
     def _proximal(self, trials: Trials, advantage: Tensor) -> Metrics:
-        """Epochs of clipped steps over batches of whole trials; ends early where the policy has moved too far."""
+        """Epochs of clipped steps over batches of whole trials; metrics of the last one."""
         c, head = self.config, self._policy.head
         old = head.log_prob(trials.outputs, trials.action)
         kl = entropy = loss = advantage.new_zeros(())
@@ -103,10 +102,10 @@ class RL2:
             for i in self._batches(len(old)):
                 outputs, mask = self._policy(trials.inputs[i]), trials.mask[i]
                 log_prob = head.log_prob(outputs, trials.action[i])
-                loss = clipped_surrogate(log_prob, old[i], advantage[i], mask, clip=c.clip)
-                entropy = masked_mean(head.entropy(outputs), mask)
+                loss = clipped_surrogate(*_single(log_prob, old[i], advantage[i], mask), clip=c.clip)
+                entropy = over_tasks(*_single(head.entropy(outputs), mask))
                 self._step(self.policy_optimizer, self._policy, loss - c.entropy * entropy)
-                kl = masked_mean(head.kl(trials.outputs[i], outputs.detach()), mask)
+                kl = over_tasks(*_single(head.kl(trials.outputs[i], outputs.detach()), mask))
         return {"loss/policy": loss.detach(), "loss/entropy": entropy.detach(), "loss/kl": kl}
 
     def _trust_region(self, trials: Trials, advantage: Tensor) -> Metrics:
@@ -119,14 +118,14 @@ class RL2:
 
         def loss(parameters: Mapping[str, Tensor]) -> Tensor:
             log_prob = head.log_prob(outputs(parameters), trials.action)
-            return surrogate(log_prob, old, advantage, trials.mask)
+            return surrogate(*_single(log_prob, old, advantage, trials.mask))
 
         def divergence(parameters: Mapping[str, Tensor]) -> Tensor:
-            return masked_mean(head.kl(trials.outputs, outputs(parameters)), trials.mask)
+            return over_tasks(*_single(head.kl(trials.outputs, outputs(parameters)), trials.mask))
 
         step = trust_region_step(dict(self._policy.named_parameters()), loss, divergence, self.config.trust_region)
         self._policy.load_state_dict(step.params, strict=False)
-        entropy = masked_mean(head.entropy(trials.outputs), trials.mask)
+        entropy = over_tasks(*_single(head.entropy(trials.outputs), trials.mask))
         return {"loss/policy": -step.improvement, "loss/entropy": entropy, "loss/kl": step.kl}
 
     def _fit_baseline(self, trials: Trials, returns: Tensor) -> Tensor:
@@ -135,7 +134,8 @@ class RL2:
         loss = returns.new_zeros(())
         for _ in range(self.config.baseline_epochs):
             for i in self._batches(len(returns)):
-                loss = value_loss(self.baseline.raw(trials.inputs[i]), target[i], torch.ones_like(target[i]))
+                value = self.baseline.raw(trials.inputs[i])
+                loss = value_loss(*_single(value, target[i], torch.ones_like(value)))
                 self._step(self.baseline_optimizer, self.baseline, loss)
         return loss.detach()
 
@@ -173,3 +173,8 @@ class RL2:
 
     def _generators(self) -> dict[str, torch.Generator]:
         return {"tasks": self._tasks, "rollouts": self._luck, "batches": self._draw}
+
+
+def _single(*tensors: Tensor) -> list[Tensor]:
+    """[B, L] -> [B, 1, L]: one rollout of each task, as the losses that are shared with other learners have it."""
+    return [x[:, None] for x in tensors]
