@@ -99,7 +99,8 @@ def gittins(tables: Sequence[Array]) -> Strategy:
     """The finite-horizon Gittins index of each arm, from the ``tables`` of `gittins_indices`."""
 
     def score(counts: Counts, generator: np.random.Generator) -> Array:
-        return tables[counts.steps][counts.success.astype(int) - 1, counts.failure.astype(int) - 1]
+        index: Array = tables[counts.steps][counts.success.astype(int) - 1, counts.failure.astype(int) - 1]
+        return index
 
     return score
 

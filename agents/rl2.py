@@ -142,7 +142,7 @@ class RL2:
     def _batches(self, trials: int) -> tuple[Tensor, ...]:
         """Trials of an epoch in random order, cut into batches."""
         order = torch.randperm(trials, generator=self._draw).to(self.device)
-        return order.split(self.config.batch_trials)
+        return torch.split(order, self.config.batch_trials)
 
     def _step(self, optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)

@@ -137,4 +137,5 @@ class RL2Baseline(RL2Network):
     def standardized(self, returns: Tensor) -> Tensor:
         """What `raw` has to predict, after counting ``returns [B, L]`` in."""
         self.scale.update(returns[..., None])
-        return self.scale(returns[..., None])[..., 0]
+        target: Tensor = self.scale(returns[..., None])[..., 0]
+        return target

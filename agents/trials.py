@@ -38,7 +38,7 @@ class Trials:
 
     def returns(self, episodes: int) -> Tensor:
         """Undiscounted return of every episode: [B, episodes]."""
-        return self.reward.unflatten(1, (episodes, -1)).sum(-1)
+        return self.reward.view(len(self.reward), episodes, -1).sum(-1)
 
 
 class Remembers(Protocol):

@@ -56,7 +56,8 @@ class TaskBatch(Protocol):
 class TaskFamily(Protocol):
     """A distribution over tasks that share observations and actions."""
 
-    task: FamilySpec
+    @property
+    def task(self) -> FamilySpec: ...
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` tasks: ``[n, ...]``, the numbers that tell one task from another."""
