@@ -50,7 +50,7 @@ class ReturnConfig:
 
 
 @dataclass(frozen=True)
-class TestConfig:
+class AdaptationConfig:
     """How a task is met when it counts."""
 
     rates: tuple[float, ...] = (0.1, 0.05, 0.05)
@@ -100,7 +100,7 @@ def inner_loss(log_prob: Tensor, trajectories: Trajectories, advantage: Tensor, 
 class AdaptivePolicy(nn.Module):
     """An initial policy and the gradient steps that fit it to a task. Implements ``meta_rl_types.MetaPolicy``."""
 
-    def __init__(self, task: FamilySpec, network: PolicyConfig, returns: ReturnConfig, test: TestConfig) -> None:
+    def __init__(self, task: FamilySpec, network: PolicyConfig, returns: ReturnConfig, test: AdaptationConfig) -> None:
         super().__init__()
         self.task, self.returns, self.test = task, returns, test
         self.net = MLPPolicy(task, network.hidden, network.activation, network.init_std)

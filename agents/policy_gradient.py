@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sim2real.agents.adaptation import AdaptivePolicy, PolicyConfig, ReturnConfig, TestConfig, advantages
+from sim2real.agents.adaptation import AdaptationConfig, AdaptivePolicy, PolicyConfig, ReturnConfig, advantages
 from sim2real.agents.functional import for_tasks
 from sim2real.agents.outer import Outer, OuterConfig
 from sim2real.agents.rollouts import gather
@@ -28,7 +28,7 @@ class PolicyGradientConfig:
     network: PolicyConfig = field(default_factory=PolicyConfig)
     returns: ReturnConfig = field(default_factory=ReturnConfig)
     outer: OuterConfig = field(default_factory=OuterConfig)
-    test: TestConfig = field(default_factory=TestConfig)
+    test: AdaptationConfig = field(default_factory=AdaptationConfig)
     tasks: int = 20
     """Tasks of a batch, B, drawn anew for each."""
     rollouts: int = 20
