@@ -48,6 +48,7 @@ class RL2:
         self._tasks, self._luck = (torch_generator(seed, name) for name in ("tasks", "rollouts"))
         self._draw = torch_generator(seed, "batches")
         self._trials: Trials | None = None
+        self._samples = 0
 
     @property
     def policy(self) -> RL2Policy:
@@ -61,7 +62,9 @@ class RL2:
         tasks = self.family.sample(self.config.trials, self._tasks)
         self._trials = self._policy.play(self.family, tasks, self._luck)
         returns = self._trials.returns(self.family.task.episodes)
-        return int(self._trials.mask.sum()), {
+        cost = int(self._trials.mask.sum())
+        self._samples += cost
+        return cost, {
             "collect/return": returns.sum(1).mean(),
             "collect/first_episode": returns[:, 0].mean(),
             "collect/last_episode": returns[:, -1].mean(),
@@ -73,6 +76,7 @@ class RL2:
         """Improve policy and baseline from the trials that were played last."""
         assert self._trials is not None, "collect first"
         trials = Trials(**{name: x.to(self.device) for name, x in vars(self._trials).items()})
+        self._anneal()
         advantage, returns = self._advantages(trials)
         step = self._proximal if self.config.outer == "ppo" else self._trust_region
         metrics = step(trials, advantage)
@@ -80,6 +84,16 @@ class RL2:
         self._policy.observe(trials.inputs)
         self.baseline.observe(trials.inputs)
         return metrics
+
+    def _anneal(self) -> None:
+        """Set the learning rates that belong to the samples so far."""
+        c = self.config
+        left = max(0.1, 1 - 0.9 * self._samples / c.anneal_samples) if c.anneal_samples else 1.0
+        for optimizer, rate in (
+            (self.policy_optimizer, c.learning_rate),
+            (self.baseline_optimizer, c.baseline_learning_rate),
+        ):
+            optimizer.param_groups[0]["lr"] = rate * left
 
     @torch.no_grad()
     def _advantages(self, trials: Trials) -> tuple[Tensor, Tensor]:
@@ -159,6 +173,7 @@ class RL2:
             "baseline": self.baseline.state_dict(),
             "policy_optimizer": self.policy_optimizer.state_dict(),
             "baseline_optimizer": self.baseline_optimizer.state_dict(),
+            "samples": self._samples,
             "generators": {name: g.get_state() for name, g in self._generators().items()},
         }
 
@@ -168,6 +183,7 @@ class RL2:
         self.baseline.load_state_dict(state["baseline"])
         self.policy_optimizer.load_state_dict(state["policy_optimizer"])
         self.baseline_optimizer.load_state_dict(state["baseline_optimizer"])
+        self._samples = int(state["samples"])
         for name, generator in self._generators().items():
             generator.set_state(state["generators"][name].cpu())
 
