@@ -14,6 +14,9 @@ from sim2real.agents.policy_gradient import PolicyGradient, PolicyGradientConfig
 from sim2real.agents.rdpg import RDPG
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.agents.rdpg_networks import RDPGPolicy
+from sim2real.agents.rl2 import RL2
+from sim2real.agents.rl2_config import RL2Config
+from sim2real.agents.rl2_networks import RL2Policy
 from sim2real.meta_rl_types import FamilySpec
 from sim2real.types import Algorithm, TaskSpec
 
@@ -40,4 +43,5 @@ AGENTS: dict[str, AgentEntry] = {
         PolicyGradientConfig, PolicyGradient, policy_gradient.build_policy, "meta_rl", FamilySpec
     ),
     "maml_rl": AgentEntry(MAMLRLConfig, MAMLRL, maml_rl.build_policy, "meta_rl", FamilySpec),
+    "rl2": AgentEntry(RL2Config, RL2, RL2Policy, "meta_rl", FamilySpec),
 }

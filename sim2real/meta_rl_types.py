@@ -65,7 +65,8 @@ class Judged(Protocol):
 class TaskFamily(Protocol):
     """A distribution over tasks that share observations and actions."""
 
-    task: FamilySpec
+    @property
+    def task(self) -> FamilySpec: ...
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` tasks: ``[n, ...]``, the numbers that tell one task from another."""
