@@ -34,4 +34,7 @@ def gather(
         if not alive.any():
             break
     success = env.success().to(observation.dtype) if isinstance(env, Judged) else None
-    return Trajectories(*(torch.stack(list(column), 2) for column in zip(*columns, strict=True)), success=success)
+    observations, actions, rewards, masks, log_probs = (
+        torch.stack(list(column), 2) for column in zip(*columns, strict=True)
+    )
+    return Trajectories(observations, actions, rewards, masks, log_probs, success)

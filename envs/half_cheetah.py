@@ -111,9 +111,9 @@ class HalfCheetahBatch:
 
     def _progress(self) -> NDArray[np.float64]:
         """Speed in the direction asked for, or what it is off the speed asked for (in m/s, negated): [B R]."""
-        if self.family.goal == "direction":
-            return self._goal * self._speed
-        return -np.abs(self._speed - self._goal)
+        directed = self.family.goal == "direction"
+        progress: NDArray[np.float64] = self._goal * self._speed if directed else -np.abs(self._speed - self._goal)
+        return progress
 
     def _read(self, i: int) -> None:
         data, torso = self._data[i], self._torso

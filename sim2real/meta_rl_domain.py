@@ -72,9 +72,17 @@ def _training_scores(config: ExperimentConfig) -> TrainingScores:
 
 
 def measure(
-    policy: MetaPolicy, meta: Mapping[str, Any], *, episodes: int, seed: int, adapt_episodes: int | None = None
+    policy: Any, meta: Mapping[str, Any], *, episodes: int, seed: int, adapt_episodes: int | None = None
 ) -> Scores:
-    """``episodes`` unseen tasks; ``adapt_episodes`` of each before the policy has adapted (null: as trained)."""
+    """What a `MetaPolicy` makes of ``episodes`` unseen tasks.
+
+    Args:
+        policy: a `MetaPolicy`.
+        meta: the content of ``policy.json``.
+        episodes: number of tasks.
+        seed: which tasks, and what is random in them.
+        adapt_episodes: episodes of a task that the policy adapts with; null: as it was trained.
+    """
     family = make_family(build(FamilyConfig, meta["env"], "env"))
     return _scores(policy, family, episodes, seed, adapt_episodes)
 

@@ -52,7 +52,7 @@ def test_rewards_of_both_families_by_hand() -> None:
     actions = torch.full((2, 1, 6), 2.0)  # counts as 1: cost 0.05 * 6 = 0.3
     tasks = torch.tensor([[1.0], [-1.0]])
     for goal in ("direction", "velocity"):
-        env = HalfCheetah(goal=goal).batch(tasks, 1, generator())  # type: ignore[arg-type]
+        env = HalfCheetah(goal=goal).batch(tasks, 1, generator())
         env.reset()
         _, reward, done = env.step(actions)
         v = env._speed
