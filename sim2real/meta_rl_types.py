@@ -109,6 +109,11 @@ class Trajectories:
         fields = (self.observation, self.action, self.reward, self.mask, self.log_prob)
         return Trajectories(*(x[:, :rollouts] for x in fields))
 
+    def split(self, tasks: int) -> list[Trajectories]:
+        """Pieces of at most ``tasks`` tasks."""
+        fields = (self.observation, self.action, self.reward, self.mask, self.log_prob)
+        return [Trajectories(*piece) for piece in zip(*(torch.split(x, tasks) for x in fields), strict=True)]
+
     def outcome(self) -> dict[str, Tensor]:
         """Metric -> mean over the rollouts of each task, [B]: ``return`` and, where it is known, ``success``."""
         success = {} if self.success is None else {"success": self.success.mean(1)}
