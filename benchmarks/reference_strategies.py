@@ -6,6 +6,7 @@ setting; here on other tasks than those that are reported. PSRL and its optimist
 mean of the rewards, 1, and with 0, which gives the paper's figures.
 
     python benchmarks/reference_strategies.py
+    python benchmarks/reference_strategies.py --only bandit_n10_k5 mdp_n10     # rows of other settings stay in the file
     python benchmarks/reference_strategies.py --quick
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from publishing import ROOT, publish
+from publishing import ROOT, load, publish
 from sim2real.agents import bandit_strategies as bandits
 from sim2real.agents import mdp_strategies as mdps
 from sim2real.envs.bandits import Bandits
@@ -34,7 +35,7 @@ SEED, SEARCH_SEED = 7, 1_000
 GRIDS: dict[str, tuple[float, ...]] = {
     "ucb1": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0),
     "epsilon_greedy": (0.01, 0.02, 0.05, 0.1, 0.2),
-    "optimistic_thompson": (2, 4, 8, 16, 32, 64),
+    "optimistic_thompson": (2, 4, 8, 16, 32),
     "optimistic_psrl": (2, 5, 10),
     "optimistic_psrl_prior_0": (2, 5, 10, 20),
     "ucrl2": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
@@ -139,26 +140,25 @@ def measure(setting: Setting, name: str, instances: int, search_instances: int) 
     return {**row, "published": setting.published.get(name), "seconds": round(time.monotonic() - began, 2)}
 
 
-def settings(quick: bool) -> list[Callable[[], Setting]]:
-    """All settings of the paper, or the smallest of each kind."""
-    bandit_sizes = [(10, 5)] if quick else list(PUBLISHED_BANDITS)
-    mdp_sizes = [10] if quick else list(PUBLISHED_MDPS)
-    return [
-        *(functools.partial(bandit_setting, *size) for size in bandit_sizes),
-        *(functools.partial(mdp_setting, size) for size in mdp_sizes),
-    ]
+SETTINGS: dict[str, Callable[[], Setting]] = {
+    **{f"bandit_n{n}_k{k}": functools.partial(bandit_setting, n, k) for n, k in PUBLISHED_BANDITS},
+    **{f"mdp_n{n}": functools.partial(mdp_setting, n) for n in PUBLISHED_MDPS},
+}
+"""All settings of the paper."""
+SMALLEST = ("bandit_n10_k5", "mdp_n10")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the smallest settings on few tasks, nothing written")
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS), help="settings to measure")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "reference_strategies.json")
     args = parser.parse_args()
     instances, search_instances = (100, 50) if args.quick else (1_000, 1_000)
-    rows, published = [], {}
-    for make in settings(args.quick):
-        setting = make()
-        published[setting.name] = setting.published["rl2"]
+    chosen = SMALLEST if args.quick else args.only
+    before = (load("reference_strategies") or {}).get("rows", [])
+    rows = [row for row in before if row["setting"] not in chosen]
+    for setting in (SETTINGS[name]() for name in chosen):
         for name in setting.strategies:
             rows.append(measure(setting, name, instances, search_instances))
             print({key: value for key, value in rows[-1].items() if key != "search"}, flush=True)
@@ -168,8 +168,11 @@ def main() -> None:
         "instances": instances,
         "search_instances": search_instances,
         "grids": {name: list(values) for name, values in GRIDS.items()},
-        "published_rl2": published,
-        "rows": rows,
+        "published_rl2": {
+            **{f"bandit_n{n}_k{k}": row[-1] for (n, k), row in PUBLISHED_BANDITS.items()},
+            **{f"mdp_n{n}": row[-1] for n, row in PUBLISHED_MDPS.items()},
+        },
+        "rows": sorted(rows, key=lambda row: list(SETTINGS).index(row["setting"])),
     }
     publish("reference_strategies", figures, None if args.quick else args.out, unprinted=("rows",))
 
