@@ -28,7 +28,7 @@ from publishing import publish
 from sim2real.agents.adaptation import AdaptationConfig, AdaptivePolicy, PolicyConfig, ReturnConfig, advantages
 from sim2real.agents.functional import for_tasks
 from sim2real.agents.heads import head_of
-from sim2real.envs.families import FAMILIES
+from sim2real.envs.families import FAMILIES, family_type
 from sim2real.envs.navigation import Navigation
 from sim2real.meta_rl_types import TaskFamily, Trajectories
 
@@ -107,9 +107,10 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 def rate(name: str, steps: int) -> int:
     """`steps_per_second` of a family: 800 rollouts of batched tensors, 20 of MuJoCo's."""
-    one_thread = {"threads": 1} if any(f.name == "threads" for f in dataclasses.fields(FAMILIES[name])) else {}
+    family = family_type(name)
+    one_thread = {"threads": 1} if any(f.name == "threads" for f in dataclasses.fields(family)) else {}
     tasks, rollouts = (4, 5) if one_thread else (40, 20)
-    return round(steps_per_second(FAMILIES[name](**one_thread), tasks=tasks, rollouts=rollouts, steps=steps))
+    return round(steps_per_second(family(**one_thread), tasks=tasks, rollouts=rollouts, steps=steps))
 
 
 def main() -> None:

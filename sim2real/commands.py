@@ -160,6 +160,7 @@ def list_all() -> int:
     """Print what can be named on the command line."""
     from sim2real.envs import TASKS
     from sim2real.envs.dynamics_sets import packaged
+    from sim2real.envs.families import FAMILIES
     from sim2real.envs.variations import GROUPS
 
     print("presets, for `sim2real train NAME`:")
@@ -170,6 +171,8 @@ def list_all() -> int:
     print("tasks, for env.task and as ids for `sim2real run --env` and gymnasium.make:")
     for name in TASKS:
         print(f"  {name:<{width}}  {id_of(name)}")
+    print("families of tasks, for env.family of meta-reinforcement learning:")
+    print("  " + ", ".join(FAMILIES))
     print("dynamics, for env.dynamics and --dynamics (or the path of a YAML file):")
     print("  " + ", ".join(packaged()))
     print("SET:GROUP is a set with a group of parameters held at nominal:")

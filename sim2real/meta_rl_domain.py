@@ -10,7 +10,7 @@ import torch
 
 from sim2real.config import ConfigError, ExperimentConfig, build
 from sim2real.domains import Domain, TrainingScores
-from sim2real.envs.families import FAMILIES
+from sim2real.envs.families import FAMILIES, family_type
 from sim2real.errors import unknown
 from sim2real.meta_rl_types import MetaPolicy, TaskFamily
 from sim2real.scores import Scores
@@ -29,12 +29,12 @@ class FamilyConfig:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise ConfigError(unknown("family of tasks", self.family, FAMILIES))
-        build(FAMILIES[self.family], self.options, "env.options")
+        build(family_type(self.family), self.options, "env.options")
 
 
 def make_family(config: FamilyConfig) -> TaskFamily:
     """The family that a configuration names."""
-    family: TaskFamily = build(FAMILIES[config.family], config.options, "env.options")
+    family: TaskFamily = build(family_type(config.family), config.options, "env.options")
     return family
 
 

@@ -10,6 +10,7 @@ import torch
 
 from sim2real.cli import main
 from sim2real.config import ConfigError, ExperimentConfig, TrainerConfig, build
+from sim2real.envs.families import FAMILIES
 from sim2real.meta_rl_domain import DOMAIN, FamilyConfig, make_family
 
 SMALL = [
@@ -72,6 +73,12 @@ def test_training_scores_name_the_headline_and_the_rest() -> None:
 def test_wrong_families_and_options_are_refused(env: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(FamilyConfig, env, "env")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_made_from_its_defaults(name: str) -> None:
+    family = make_family(FamilyConfig(name))
+    assert family.task.horizon >= 1 and len(family.sample(3, torch.Generator())) == 3
 
 
 def test_a_family_is_made_with_its_options() -> None:
