@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/meta_rl_speed.json"), help="file for the figures")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rounds, steps = (3, 20) if args.quick else (15, 100)
+    rounds, steps = (3, 20) if args.quick else (9, 100)
     sizes = [(1, 10), (20, 100)]  # few steps, where overhead decides, and those of the preset
     found = [adaptation(tasks=40, rollouts=r, horizon=h, rounds=rounds) for r, h in sizes]
     figures = {"adaptation": found, "env_steps_per_core_second": {name: rate(name, steps) for name in FAMILIES}}
