@@ -1,9 +1,10 @@
 """What does it bring to adapt to all tasks at once, and how fast do the families of tasks step?
 
 Inner adaptation: one policy-gradient step in each of 40 tasks of 2D navigation (the network of MAML's experiments,
-100-100) on 10 to 2000 steps of experience, once for all tasks under ``torch.func.vmap`` and once in a loop over tasks with a module call and
-a backward pass each. Advantages are computed beforehand for both. A task differs from another by its own weights, so
-the vectorised form is batched matrix products. The same numbers have to come out.
+100-100) on 10 to 2000 steps of experience, once for all tasks under ``torch.func.vmap`` and once in a loop over tasks
+with a module call and a backward pass each. Advantages are computed beforehand for both. A task differs from another by
+its own weights, so the vectorised form is batched matrix products: it saves what every call costs, not arithmetic. The
+same numbers have to come out.
 
 Families: environment steps of a batch, with random actions. All times are seconds of the processor, on one thread.
 
