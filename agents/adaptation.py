@@ -20,6 +20,8 @@ from sim2real.agents.ppo import task_means
 from sim2real.agents.rollouts import gather
 from sim2real.meta_rl_types import FamilySpec, Outcomes, Parameters, TaskFamily, Trajectories
 
+ROWS = 8_192
+"""Steps of experience that adapt at once. More spill from the cache: one batch of 80,000 takes 1.4 times as long."""
 InnerLoss = Literal["log_likelihood", "likelihood_ratio", "dice"]
 
 
@@ -130,9 +132,21 @@ class AdaptivePolicy(nn.Module):
 
     def adapt(self, trajectories: Trajectories, parameters: dict[str, Tensor], rate: float) -> dict[str, Tensor]:
         """One gradient step for every task, without a graph."""
-        with torch.no_grad():
-            loss = self.loss(trajectories, advantages(trajectories, self.returns))
-            return sgd_step(loss, parameters, dict.fromkeys(parameters, rate))
+        return self.step(trajectories, advantages(trajectories, self.returns), parameters, rate)
+
+    @torch.no_grad()
+    def step(
+        self, trajectories: Trajectories, advantage: Tensor, parameters: dict[str, Tensor], rate: float
+    ) -> dict[str, Tensor]:
+        """`adapt` with advantages given: as many tasks at once as the processor's cache holds."""
+        tasks = max(1, ROWS // advantage[0].numel())
+        names = list(parameters)
+        starts = zip(*(torch.split(parameters[name], tasks) for name in names), strict=True)
+        pieces = [
+            sgd_step(self.loss(t, a), dict(zip(names, start, strict=True)), dict.fromkeys(names, rate))
+            for t, a, start in zip(trajectories.split(tasks), torch.split(advantage, tasks), starts, strict=True)
+        ]
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in names}
 
     def meet(
         self, family: TaskFamily, tasks: Tensor, generator: torch.Generator, *, episodes: int | None = None
@@ -142,7 +156,7 @@ class AdaptivePolicy(nn.Module):
         outcomes = {}
         for k, rate in enumerate((*self.test.rates, None)):
             trajectories = self.rollout(family, tasks, episodes or self.test.rollouts, parameters, generator)
-            outcomes[f"step_{k}"] = {"return": trajectories.returns.mean(1)}
+            outcomes[f"step_{k}"] = trajectories.outcome()
             if rate is not None:
                 parameters = self.adapt(trajectories, parameters, rate)
         return outcomes

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sim2real.agents.heads import Head
-from sim2real.meta_rl_types import TaskBatch, Trajectories
+from sim2real.meta_rl_types import Judged, TaskBatch, Trajectories
 
 
 @torch.no_grad()
@@ -33,4 +33,8 @@ def gather(
         observation, alive = following, alive & ~done
         if not alive.any():
             break
-    return Trajectories(*(torch.stack(list(column), 2) for column in zip(*columns, strict=True)))
+    success = env.success().to(observation.dtype) if isinstance(env, Judged) else None
+    observations, actions, rewards, masks, log_probs = (
+        torch.stack(list(column), 2) for column in zip(*columns, strict=True)
+    )
+    return Trajectories(observations, actions, rewards, masks, log_probs, success)

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from sim2real.envs.bandits import Bandits
-from sim2real.envs.navigation import Navigation
-from sim2real.envs.tabular_mdps import TabularMDPs
+import importlib
 
-FAMILIES: dict[str, type] = {"bandits": Bandits, "navigation": Navigation, "tabular_mdps": TabularMDPs}
+FAMILIES = {
+    "bandits": ("sim2real.envs.bandits", "Bandits"),
+    "fetch_dynamics": ("sim2real.envs.fetch_family", "FetchDynamics"),
+    "half_cheetah": ("sim2real.envs.half_cheetah", "HalfCheetah"),
+    "navigation": ("sim2real.envs.navigation", "Navigation"),
+    "tabular_mdps": ("sim2real.envs.tabular_mdps", "TabularMDPs"),
+}
+"""Module and class of each; imported when asked for, because `sim2real list` should not wait for torch."""
+
+
+def family_type(name: str) -> type:
+    """The dataclass of a family."""
+    module, cls = FAMILIES[name]
+    found: type = getattr(importlib.import_module(module), cls)
+    return found

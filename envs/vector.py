@@ -62,6 +62,9 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
 
     change: DynamicsChange | None = None
     """A change of dynamics in the middle of the episodes that begin with the next `reset`."""
+    imposed: Array | None = None
+    """Dynamics [N, parameters] of the episodes that begin from now on, in the order and the units of `PARAMETERS`;
+    None: drawn from the set for every episode."""
     metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium's own class attribute
         "render_modes": ["rgb_array"],
         "render_fps": 25,
@@ -94,7 +97,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         self.privileged = privileged(self.definition)
         self.task = self.definition.spec(self.privileged.names)
         self.num_envs, self.render_mode = num_envs, "rgb_array"
-        self._initial = self.definition.initial()
+        self._initial = self.definition.initial(near_starts=near_starts > 0)
         self._surrogate = Surrogate(self.definition, self.dynamics.effects, num_envs) if self.dynamics.effects else None
         if self._surrogate is not None:
             self._initial = self._surrogate.altered(self._initial)
@@ -165,6 +168,8 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         streams = (np.random.default_rng([self._seed, episode, stream]) for stream in STREAMS)
         task, dynamics, signal, near, surrogate = streams
         values = self._drawn_from.sample(dynamics.random(len(PARAMETERS)))
+        if self.imposed is not None:
+            values = self.imposed[i]
         if episode < self._widen_episodes:
             values = NOMINAL_VALUES + episode / self._widen_episodes * (values - NOMINAL_VALUES)
         self._values[i] = np.where(self._exists, values, NOMINAL_VALUES)
@@ -270,7 +275,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         """Sparse reward over the last axis, for numpy arrays and for torch tensors."""
         return compute_reward(achieved_goal, desired_goal, self.definition.threshold)
 
-    def render(self, index: int = 0) -> NDArray[np.uint8]:  # type: ignore[override]
+    def render(self, index: int = 0) -> NDArray[np.uint8]:  # type: ignore[override]  # gymnasium's takes no index and gives all
         """Picture ``[480, 480, 3]`` of one environment, its goal as a red ball. Does not disturb the simulation."""
         if self._camera is None:
             self._camera = Camera(self._initial.model)

@@ -10,7 +10,7 @@ import torch
 
 from sim2real.config import ConfigError, ExperimentConfig, build
 from sim2real.domains import Domain, TrainingScores
-from sim2real.envs.families import FAMILIES
+from sim2real.envs.families import FAMILIES, family_type
 from sim2real.errors import unknown
 from sim2real.meta_rl_types import MetaPolicy, TaskFamily
 from sim2real.scores import Scores
@@ -29,12 +29,12 @@ class FamilyConfig:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise ConfigError(unknown("family of tasks", self.family, FAMILIES))
-        build(FAMILIES[self.family], self.options, "env.options")
+        build(family_type(self.family), self.options, "env.options")
 
 
 def make_family(config: FamilyConfig) -> TaskFamily:
     """The family that a configuration names."""
-    family: TaskFamily = build(FAMILIES[config.family], config.options, "env.options")
+    family: TaskFamily = build(family_type(config.family), config.options, "env.options")
     return family
 
 
@@ -71,10 +71,18 @@ def _training_scores(config: ExperimentConfig) -> TrainingScores:
     return scores
 
 
-def _measure(
-    policy: MetaPolicy, meta: Mapping[str, Any], *, episodes: int, seed: int, adapt_episodes: int | None = None
+def measure(
+    policy: Any, meta: Mapping[str, Any], *, episodes: int, seed: int, adapt_episodes: int | None = None
 ) -> Scores:
-    """``episodes`` unseen tasks; ``adapt_episodes`` of each before the policy has adapted (null: as trained)."""
+    """What a `MetaPolicy` makes of ``episodes`` unseen tasks.
+
+    Args:
+        policy: a `MetaPolicy`.
+        meta: the content of ``policy.json``.
+        episodes: number of tasks.
+        seed: which tasks, and what is random in them.
+        adapt_episodes: episodes of a task that the policy adapts with; null: as it was trained.
+    """
     family = make_family(build(FamilyConfig, meta["env"], "env"))
     return _scores(policy, family, episodes, seed, adapt_episodes)
 
@@ -87,5 +95,5 @@ DOMAIN = Domain(
     source=_source,
     training_scores=_training_scores,
     episodes=40,
-    measure=_measure,
+    measure=measure,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -53,6 +53,15 @@ class TaskBatch(Protocol):
         ...
 
 
+@runtime_checkable
+class Judged(Protocol):
+    """A `TaskBatch` that knows success."""
+
+    def success(self) -> Tensor:
+        """Whether the goal is fulfilled now: [B, R] (bool)."""
+        ...
+
+
 class TaskFamily(Protocol):
     """A distribution over tasks that share observations and actions."""
 
@@ -82,6 +91,8 @@ class Trajectories:
     """[B, R, T] 1 where the step happened, 0 after the episode's end."""
     log_prob: Tensor
     """[B, R, T] of the actions under the policy that took them."""
+    success: Tensor | None = None
+    """[B, R] 1 where the goal was fulfilled at the end; None where the family knows no success."""
 
     @property
     def returns(self) -> Tensor:
@@ -97,6 +108,16 @@ class Trajectories:
         """The first ``rollouts`` of each task."""
         fields = (self.observation, self.action, self.reward, self.mask, self.log_prob)
         return Trajectories(*(x[:, :rollouts] for x in fields))
+
+    def split(self, tasks: int) -> list[Trajectories]:
+        """Pieces of at most ``tasks`` tasks."""
+        fields = (self.observation, self.action, self.reward, self.mask, self.log_prob)
+        return [Trajectories(*piece) for piece in zip(*(torch.split(x, tasks) for x in fields), strict=True)]
+
+    def outcome(self) -> dict[str, Tensor]:
+        """Metric -> mean over the rollouts of each task, [B]: ``return`` and, where it is known, ``success``."""
+        success = {} if self.success is None else {"success": self.success.mean(1)}
+        return {"return": self.returns.mean(1), **success}
 
 
 Outcomes = Mapping[str, Mapping[str, Tensor]]

@@ -26,7 +26,7 @@ ALLOWED = {
     "sim2real.provenance": {"sim2real"},
     "sim2real.folders": {"sim2real.errors"},
     "sim2real.checkpoint": {*HELPERS, "sim2real.folders"},
-    "sim2real.metrics": HELPERS,
+    "sim2real.metrics": {*HELPERS, "sim2real.folders"},
     "sim2real.progress": HELPERS,
     "sim2real.collect": HELPERS,
     "sim2real.replay": HELPERS,
@@ -68,7 +68,6 @@ ALLOWED = {
         "sim2real.evaluate",
         "sim2real.linear_probe",
         "sim2real.memory",
-        "sim2real.transfer",
     },
     "sim2real.envs": {*HELPERS, "sim2real.envs", "sim2real.configs"},
     "sim2real.operations": set(),
@@ -83,6 +82,7 @@ ALLOWED = {
     "sim2real.deploy": {*HELPERS, "sim2real.deploy"},
 }
 COMPOSITION = {
+    "sim2real.adapt_command",
     "sim2real.bundle_commands",
     "sim2real.cli",
     "sim2real.cli_bundles",

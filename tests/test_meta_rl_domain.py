@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from sim2real.cli import main
 from sim2real.config import ConfigError, ExperimentConfig, TrainerConfig, build
+from sim2real.envs.families import FAMILIES
 from sim2real.meta_rl_domain import DOMAIN, FamilyConfig, make_family
 
 SMALL = [
@@ -73,6 +75,12 @@ def test_wrong_families_and_options_are_refused(env: dict[str, Any], message: st
         build(FamilyConfig, env, "env")
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_made_from_its_defaults(name: str) -> None:
+    family = make_family(FamilyConfig(name))
+    assert family.task.horizon >= 1 and len(family.sample(3, torch.Generator())) == 3
+
+
 def test_a_family_is_made_with_its_options() -> None:
     assert make_family(FamilyConfig(options={"horizon": 7})).task.horizon == 7
 
@@ -84,3 +92,7 @@ def test_train_evaluate_and_report(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "step_3" in capsys.readouterr().out
     assert main(["report", str(run), "--episodes", "3"]) == 0
     assert (run / "report.html").is_file()
+    rows = tmp_path / "adapt.json"
+    assert main(["adapt", str(run), "--episodes", "2", "--tasks", "3", "--json", str(rows)]) == 0
+    assert "gain" in capsys.readouterr().out
+    assert [row["setting"] for row in json.loads(rows.read_text())["rows"]] == [f"step_{k}" for k in range(4)]

@@ -156,3 +156,14 @@ def test_episodes_are_those_of_each_step() -> None:
 def test_test_settings_out_of_range_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="has to be"):
         AdaptationConfig(**options)  # type: ignore[arg-type]
+
+
+def test_pieces_of_a_batch_adapt_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = adaptive()
+    t = trajectories_of(policy, tasks=5)
+    start = for_tasks(policy.net.parameter_dict(), 5)
+    whole = policy.adapt(t, start, 0.5)
+    monkeypatch.setattr("sim2real.agents.adaptation.ROWS", 2 * t.reward[0].numel() + 1)  # pieces of 2, 2 and 1 tasks
+    in_pieces = policy.adapt(t, start, 0.5)
+    for name, value in whole.items():
+        torch.testing.assert_close(in_pieces[name], value, atol=1e-7, rtol=0)
