@@ -51,7 +51,7 @@ class Domain:
     """``figures(policy, meta, seed)``: further sections of the report, as ``report.section`` makes them."""
 
 
-NAMES = ("goals", "few_shot")
+NAMES = ("goals", "meta_rl", "few_shot")
 
 
 def domain(name: str) -> Domain:
