@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HELPERS = {"sim2real.types", "sim2real.errors"}
+HELPERS = {"sim2real.types", "sim2real.errors", "sim2real.search_types"}
 # What a module may import of this package; a name covers what is below it. A module that is not here may import all of
 # the core, and neither envs nor agents.
 ALLOWED = {
     "sim2real": set(),
     "sim2real.types": set(),
     "sim2real.errors": set(),
+    "sim2real.search_types": {"sim2real.types", "sim2real.errors"},
     "sim2real.seeding": set(),
     "sim2real.config": HELPERS,
     "sim2real.overlays": {*HELPERS, "sim2real.config", "sim2real.configs"},
