@@ -21,9 +21,13 @@ class AgentEntry:
     config: type
     """Frozen dataclass of its options: the keys below ``agent``."""
     build: Callable[..., Algorithm]
-    """``build(config, env, seed=..., device=...)``"""
-    build_policy: Callable[[Any, TaskSpec], nn.Module]
-    """``build_policy(config, task)``: the untrained policy, into which saved weights are loaded."""
+    """``build(config, source, seed=..., device=...)``; ``source`` is what the domain makes of ``env``."""
+    build_policy: Callable[[Any, Any], nn.Module]
+    """``build_policy(config, spec)``: the untrained policy, into which saved weights are loaded."""
+    domain: str = "goals"
+    """Kind of problem it learns, see ``sim2real.domains``."""
+    spec: type = TaskSpec
+    """Dataclass that says what a policy is made for: the type of ``source.task``."""
 
 
 AGENTS: dict[str, AgentEntry] = {"rdpg": AgentEntry(RDPGConfig, RDPG, RDPGPolicy)}

@@ -16,7 +16,7 @@ with contextlib.suppress(ImportError):  # a robot's computer has none, and `run`
     import tyro
     from tyro.conf import Positional, UseAppendAction, arg
 
-    from sim2real.cli_bundles import Dynamics, ForeignEnv, ForeignNormalize, ForeignTrust
+    from sim2real.cli_bundles import Dynamics, Episodes, ForeignEnv, ForeignNormalize, ForeignTrust
 
 from sim2real.cli_bundles import drill, export, pull, push, run, run_bundle
 from sim2real.cli_studies import probe, transfer
@@ -62,7 +62,7 @@ def train(
     ] = None,
     set: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="KEY=VALUE ...")] = (),
 ) -> int:
-    """Train a policy, or continue a run.
+    """Train a policy or a meta-learner, or continue a run.
 
     Called again with the same --run-dir, it goes on where the last checkpoint was taken. Ctrl-C saves and stops.
     Only the budget (--total-samples, --set trainer.max_minutes=M) may change between the sessions of a run.
@@ -77,7 +77,8 @@ def train(
         config: Name of a preset (see `sim2real list`), or path of a YAML file with what differs from the defaults.
         run_dir: Folder of the run.
         seed: The same seed gives the same run, bit for bit.
-        total_samples: Budget in the algorithm's own unit (env steps); short for --set trainer.total_samples=N.
+        total_samples: Budget in the algorithm's own unit (env steps, tasks, architectures);
+            short for --set trainer.total_samples=N.
         device: Where networks and replay live.
         set: Change keys of the configuration; all of them are in the config.yaml of any run.
     """
@@ -90,14 +91,14 @@ def train(
 def evaluate(
     source: Positional[Annotated[Path, arg(metavar="RUN_OR_BUNDLE_OR_ZIP")]],
     dynamics: Dynamics = None,
-    episodes: Annotated[int, arg(metavar="N")] = 200,
+    episodes: Episodes = None,
     seed: Annotated[int, arg(metavar="S")] = 0,
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the table only)")] = None,
     env: ForeignEnv = None,
     trust: ForeignTrust = False,
     vec_normalize: ForeignNormalize = None,
 ) -> int:
-    """Measure a policy under sets of dynamics, side by side.
+    """Measure a policy under sets of dynamics, side by side; a meta-learner, on tasks that it has not seen.
 
     Episode k of a seed is the same one for every policy and, but for the dynamics, under every set. Success counts at
     the last step, with its 95 % interval; the base rate is the share of episodes that are solved before they begin.
@@ -108,9 +109,9 @@ def evaluate(
 
     Args:
         source: Folder of a run (its best policy is taken) or of an exported bundle, or a model of stable-baselines3.
-        dynamics: Packaged sets (see `sim2real list`) or paths of YAML files with one.
-        episodes: Episodes under each set.
-        seed: Which episodes.
+        dynamics: Packaged sets (see `sim2real list`) or paths of YAML files with one; not for meta-learners.
+        episodes: Episodes under each set, or unseen tasks.
+        seed: Which episodes or tasks.
         json: Also write the rows to this file, with versions, commit and machine.
         env: For a zip: id of the environment it was trained in, one of gymnasium's or of sim2real's.
         trust: For a zip: allow it to run code of its author's. Its parts are Python pickles, and loading does that.
@@ -148,17 +149,17 @@ def record(
 
 def report(
     run_dir: Positional[Annotated[Path, arg(metavar="RUN")]],
-    dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
-    episodes: Annotated[int, arg(metavar="N")] = 200,
+    dynamics: Dynamics = None,
+    episodes: Episodes = None,
     seed: Annotated[int, arg(metavar="S")] = 0,
 ) -> int:
-    """Write RUN/report.html: how the policy learned, how it transfers, and what made it, in one file.
+    """Write RUN/report.html: how the policy learned, how it transfers or adapts, and what made it, in one file.
 
     Args:
         run_dir: Folder of the run.
         dynamics: What it is evaluated under, as in `sim2real evaluate`.
-        episodes: Episodes under each set.
-        seed: Which episodes.
+        episodes: Episodes under each set, or unseen tasks.
+        seed: Which episodes or tasks.
     """
     from sim2real import commands
 

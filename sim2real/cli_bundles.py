@@ -14,6 +14,7 @@ with contextlib.suppress(ImportError):  # as in sim2real.cli: `run` needs none
         tuple[str, ...] | None,
         arg(metavar="NAME_OR_YAML ...", help_behavior_hint="(default: nominal train unseen, or what there is)"),
     ]
+    Episodes = Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 200, or what the domain says)")]
     ForeignEnv = Annotated[str | None, arg(metavar="ID", help_behavior_hint="(models of other libraries)")]
     ForeignTrust = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="(models of other libraries)")]]
     ForeignNormalize = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(models of other libraries)")]

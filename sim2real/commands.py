@@ -8,30 +8,31 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sim2real.config import ConfigError, ExperimentConfig, load_experiment
 from sim2real.errors import UserError, unknown
 from sim2real.overlays import parse_override, presets, read_overlay
-from sim2real.sources import check_episodes, dynamics_of, id_of, make_env, open_policy
-from sim2real.types import GoalVectorEnv, Policy
+from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, id_of, make_env, open_policy
 
 if TYPE_CHECKING:
+    from sim2real.domains import Domain
     from sim2real.evaluate import Evaluation
     from sim2real.foreign_source import ForeignOptions
-    from sim2real.trainer import Evaluate
+    from sim2real.scores import Scores
 
 
-def train(source: str, run_dir: Path | None, overrides: Sequence[str], **options: Any) -> int:
+def train(preset: str, run_dir: Path | None, overrides: Sequence[str], **options: Any) -> int:
     """Train from a preset or file, or continue; ``options`` (None: not given) win over ``overrides``."""
-    config = resolve(source, overrides, **options)
-    folder = run_dir or Path("runs") / f"{Path(source).stem}_s{config.seed}"
+    config = resolve(preset, overrides, **options)
+    folder = run_dir or Path("runs") / f"{Path(preset).stem}_s{config.seed}"
 
     import torch
 
     from sim2real.agents import AGENTS
+    from sim2real.domains import domain
     from sim2real.runs import check_run, exclusive, open_run
     from sim2real.trainer import Trainer
 
@@ -39,14 +40,14 @@ def train(source: str, run_dir: Path | None, overrides: Sequence[str], **options
     check_run(folder, config)
     device = choose_device(config.device)
     torch.set_num_threads(config.threads)
-    env, evaluate_fn = _training_env(config), _evaluation(config)
-    algorithm = AGENTS[config.algorithm].build(config.agent, env, seed=config.seed, device=device)
+    entry = AGENTS[config.algorithm]
+    problem = domain(entry.domain)
+    source, scores = problem.source(config), problem.training_scores(config)
+    algorithm = entry.build(config.agent, source, seed=config.seed, device=device)
     with exclusive(folder):
-        run = open_run(folder, config, env.task, ["sim2real", *sys.argv[1:]], device)
-        print(
-            f"training {config.algorithm} on {config.env.task} under {config.env.dynamics} dynamics, {device}: {folder}"
-        )
-        outcome = Trainer(config.trainer, algorithm, evaluate_fn, run, folder).run()
+        run = open_run(folder, config, source.task, ["sim2real", *sys.argv[1:]], device)
+        print(f"training {config.algorithm} on {problem.describe(config.env)}, {device}: {folder}")
+        outcome = Trainer(config.trainer, algorithm, scores, run, folder, score=problem.score).run()
     if outcome.reason == "signal":
         print(f"to continue, give the same command again, with --run-dir {folder}")
         return 128 + outcome.signal
@@ -60,7 +61,7 @@ def resolve(source: str, overrides: Sequence[str], **options: Any) -> Experiment
     if total_samples is not None:
         layers.append({"trainer": {"total_samples": total_samples}})
     layers.append({key: value for key, value in options.items() if value is not None})
-    return load_experiment(read_overlay(source), layers, _agent_config)
+    return load_experiment(read_overlay(source), layers, _sections)
 
 
 def choose_device(device: Literal["cpu", "cuda", "auto"]) -> Literal["cpu", "cuda"]:
@@ -78,29 +79,48 @@ def evaluate(
     source: Path,
     dynamics: Sequence[str] | None,
     *,
-    episodes: int,
+    episodes: int | None,
     seed: int,
     json_file: Path | None = None,
     foreign: ForeignOptions | None = None,
 ) -> int:
-    """Score the policy of a run, a bundle or a model of another library under each set of dynamics (None: all that the
-    task has); print a table, and write rows if asked."""
+    """Score what was trained, print a table, and write rows if asked.
+
+    The policy of a run, a bundle or a model of another library: under each set of dynamics (None: all that the task
+    has). A meta-learner: on unseen tasks.
+    """
     _check_writable(json_file)
-    evaluations = _score(source, dynamics, episodes, seed, foreign)
-    if json_file is not None:
+    problem = _domain_of(source)
+    episodes = problem.episodes if episodes is None else episodes
+    if problem.measure is not None:
+        _refuse_dynamics(source, dynamics)
+        scores, _ = _measure(source, problem, episodes, seed)
+        rows = scores.rows()
+    else:
+        evaluations = _score(source, dynamics, episodes, seed, foreign)
         rows = [row for name, evaluation in evaluations.items() for row in evaluation.rows(name)]
+    if json_file is not None:
         _write_rows(json_file, rows, source=str(source), seed=seed, episodes=episodes)
     return 0
 
 
-def report(run_dir: Path, dynamics: Sequence[str], *, episodes: int, seed: int) -> int:
-    """Score the policy of a run as `evaluate` does, and write it all on one page."""
+def report(run_dir: Path, dynamics: Sequence[str] | None, *, episodes: int | None, seed: int) -> int:
+    """Score what a run has learned as `evaluate` does, and write it all on one page."""
+    from sim2real.domains import domain
     from sim2real.envs import PARAMETERS
     from sim2real.report import write_report
-    from sim2real.runs import read_config
+    from sim2real.runs import domain_of
 
-    read_config(run_dir)  # a bundle has no learning curve
-    evaluations = _score(run_dir, dynamics, episodes, seed)
+    problem = domain(domain_of(run_dir))  # a bundle has no learning curve
+    episodes = problem.episodes if episodes is None else episodes
+    if problem.measure is not None:
+        from sim2real.meta_report import write_meta_report
+
+        _refuse_dynamics(run_dir, dynamics)
+        scores, figures = _measure(run_dir, problem, episodes, seed, figures=True)
+        print(f"report: {write_meta_report(run_dir, scores, problem, figures)}")
+        return 0
+    evaluations = _score(run_dir, dynamics or DYNAMICS, episodes, seed)
     units = {p.name: p.unit for p in PARAMETERS}
     print(f"report: {write_report(run_dir, evaluations, units=units, extra=_measured(run_dir))}")
     return 0
@@ -179,40 +199,44 @@ def _score(
     return evaluations
 
 
-def _agent_config(algorithm: str) -> type:
+def _measure(
+    run_dir: Path, problem: Domain, episodes: int, seed: int, figures: bool = False
+) -> tuple[Scores, list[str]]:
+    """Score a meta-learner on unseen tasks and print the table; with ``figures``, also the report's own sections."""
+    from sim2real.runs import load_policy
+
+    check_episodes(episodes, seed)
+    assert problem.measure is not None
+    policy, meta = load_policy(run_dir)
+    scores = problem.measure(policy, meta, episodes=episodes, seed=seed)
+    print(scores.table())
+    return scores, problem.figures(policy, meta, seed) if figures else []
+
+
+def _domain_of(source: Path) -> Domain:
+    from sim2real.domains import domain
+
+    if not (source / "config.yaml").is_file():
+        return domain("goals")  # a bundle, or a model of another library
+    from sim2real.runs import domain_of
+
+    return domain(domain_of(source))
+
+
+def _refuse_dynamics(source: Path, dynamics: Sequence[str] | None) -> None:
+    if dynamics:
+        raise UserError(f"--dynamics is for policies of robot tasks; {source} is scored on unseen tasks")
+
+
+def _sections(algorithm: str) -> dict[str, type]:
+    """Dataclasses of the keys below ``env`` and ``agent``."""
     from sim2real.agents import AGENTS
+    from sim2real.domains import domain
 
     if algorithm not in AGENTS:
         raise ConfigError(unknown("algorithm", algorithm, AGENTS))
-    return AGENTS[algorithm].config
-
-
-def _training_env(config: ExperimentConfig) -> GoalVectorEnv:
-    from sim2real.envs import make_vec
-    from sim2real.seeding import component_seed
-
-    e = config.env
-    seed = component_seed(config.seed, "training")
-    return make_vec(e.task, e.num_envs, e.dynamics, seed, e.threads, e.near_starts, e.widen_episodes)
-
-
-def _evaluation(config: ExperimentConfig) -> Evaluate:
-    """Scores a policy on the same episodes every time, in environments that training never touches."""
-    from sim2real.envs import load_dynamics
-    from sim2real.evaluate import evaluate as score
-    from sim2real.seeding import component_seed
-
-    dynamics = config.trainer.eval_dynamics or config.env.dynamics
-    load_dynamics(dynamics).check_trainable()  # the best policy is chosen by these scores
-    seed, episodes = component_seed(config.seed, "evaluation"), config.trainer.eval_episodes
-    envs: list[GoalVectorEnv] = []
-
-    def scores(policy: Policy) -> Mapping[str, float]:
-        if not envs:  # made on first use: a short trial may never need them
-            envs.append(make_env(config.env.task, dynamics, episodes, threads=config.env.threads, held_out=False))
-        return score(policy, envs[0], episodes=episodes, seed=seed).scalars()
-
-    return scores
+    entry = AGENTS[algorithm]
+    return {"env": domain(entry.domain).env, "agent": entry.config}
 
 
 def _check_writable(file: Path | None) -> None:

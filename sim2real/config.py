@@ -1,7 +1,8 @@
 """Configuration: frozen dataclasses <- a YAML overlay <- ``--set key=value``; strict, and saved resolved with the run.
 
 The dataclasses are the only list of options: their defaults, types and ``__post_init__`` checks are what loading
-enforces. An algorithm's own dataclass stands beside the algorithm and is handed in, so nothing here imports one.
+enforces. An algorithm's own dataclass stands beside the algorithm, that of what it learns from beside its domain; both
+are handed in, so nothing here imports one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class ConfigError(UserError):
 
 @dataclass(frozen=True)
 class EnvConfig:
-    """What the policy is trained in."""
+    """What the policy of a robot task is trained in."""
 
     task: str = "FetchReach"
     """Name of a task, see ``sim2real list``."""
@@ -79,7 +80,8 @@ class ExperimentConfig:
 
     algorithm: str = "rdpg"
     """Name of a learner in ``sim2real.agents``."""
-    env: EnvConfig = field(default_factory=EnvConfig)
+    env: Any = None
+    """What is learned from: the dataclass of the algorithm's domain (`EnvConfig` for robot tasks)."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     agent: Any = None
     """The algorithm's own options: its dataclass in ``sim2real.agents``."""
@@ -103,20 +105,21 @@ def at_least(config: Any, least: int, *names: str) -> None:
 
 
 def load_experiment(
-    overlay: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]], agent_config: Callable[[str], type]
+    overlay: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]], sections: Callable[[str], Mapping[str, type]]
 ) -> ExperimentConfig:
     """The configuration of a run: defaults, then the overlay of a preset or file, then overrides in their order.
 
-    ``agent_config`` gives the dataclass of an algorithm's options by its name, and raises ``ConfigError`` for an
-    unknown one.
+    ``sections`` gives the dataclasses of ``env`` and ``agent`` by the name of an algorithm, and raises ``ConfigError``
+    for an unknown one.
     """
     data = merge(overlay, *overrides)
     algorithm = data.get("algorithm", ExperimentConfig.algorithm)
-    agent_type = agent_config(convert(str, algorithm, "algorithm"))
-    _reject_unknown(ExperimentConfig, data, "", more={"agent": agent_type})
-    options = data.get("agent")
-    agent: Any = build(agent_type, {} if options is None else options, "agent")
-    return build(ExperimentConfig, {**data, "agent": agent})
+    types_of = sections(convert(str, algorithm, "algorithm"))
+    _reject_unknown(ExperimentConfig, data, "", more=types_of)
+    built: dict[str, Any] = {
+        name: build(cls, {} if data.get(name) is None else data[name], name) for name, cls in types_of.items()
+    }
+    return build(ExperimentConfig, {**data, **built})
 
 
 def merge(base: Mapping[str, Any], *overlays: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,6 +161,8 @@ def convert(hint: Any, value: Any, path: str) -> Any:
         return _convert_literal(args, value, path)
     if origin is tuple:
         return _convert_tuple(args, value, path)
+    if origin is Mapping:
+        return _convert_mapping(args, value, path)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return build(hint, value, path)
     return _convert_scalar(hint, value, path)
@@ -204,6 +209,12 @@ def _convert_tuple(args: tuple[Any, ...], value: Any, path: str) -> tuple[Any, .
     if len(hints) != len(value):
         raise ConfigError(f"{path}: expected a list of {len(hints)}, got {len(value)}: {_show(value)}")
     return tuple(convert(hint, item, f"{path}[{i}]") for i, (hint, item) in enumerate(zip(hints, value, strict=True)))
+
+
+def _convert_mapping(args: tuple[Any, ...], value: Any, path: str) -> dict[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{path}: expected keys with values, got {_show(value)}")
+    return {convert(args[0], key, path): convert(args[1], item, _join(path, str(key))) for key, item in value.items()}
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 import fcntl
 import json
@@ -16,19 +15,21 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from sim2real.checkpoint import CheckpointError, save_policy
-from sim2real.config import ConfigError, ExperimentConfig, build, changed_keys, to_dict
+from sim2real.config import ConfigError, EnvConfig, ExperimentConfig, build, changed_keys, to_dict
 from sim2real.errors import UserError, unknown
 from sim2real.folders import complete_directory
 from sim2real.overlays import dump_yaml, read_yaml
 from sim2real.provenance import provenance
-from sim2real.types import Element, Policy, TaskSpec
+
+if TYPE_CHECKING:
+    from sim2real.agents import AgentEntry
 
 BUDGET = ("trainer.total_samples", "trainer.max_minutes")
 """What may differ between the sessions of one run: how long it is."""
@@ -44,16 +45,17 @@ class Run:
 
     folder: Path
     config: ExperimentConfig
-    task: TaskSpec
+    task: Any
+    """What the policy is made for: the ``spec`` of its algorithm's entry, such as a `TaskSpec`."""
 
-    def save_policy(self, name: str, policy: Policy, samples: int, scores: Mapping[str, float]) -> None:
+    def save_policy(self, name: str, policy: Any, samples: int, scores: Mapping[str, float]) -> None:
         """Snapshot ``policy`` as ``folder/name``; see ``trainer.RunFiles``. Raises ``TypeError`` if it is no module."""
         if not isinstance(policy, nn.Module):
             raise TypeError(f"only policies that are torch modules can be saved, got {type(policy).__name__}")
         meta = {
             "algorithm": self.config.algorithm,
             "agent": to_dict(self.config.agent),
-            "task": task_spec_to_dict(self.task),
+            "task": to_dict(self.task),
             "env": to_dict(self.config.env),
             "seed": self.config.seed,
             "samples": samples,
@@ -67,7 +69,7 @@ class Run:
         _write_json(path, {**_read_json(path), "samples": samples, "seconds": round(seconds, 3)})
 
 
-def open_run(folder: Path, config: ExperimentConfig, task: TaskSpec, command: Sequence[str], device: str) -> Run:
+def open_run(folder: Path, config: ExperimentConfig, task: Any, command: Sequence[str], device: str) -> Run:
     """Start a run in ``folder``, or continue the one that is there. ``device`` is where it really computes.
 
     Raises ``RunError``, with nothing written, where ``folder`` holds another run or something else.
@@ -121,10 +123,20 @@ def check_run(folder: Path, config: ExperimentConfig) -> None:
 
 
 def read_config(run_dir: Path) -> ExperimentConfig:
-    """The configuration of a run; its ``agent`` stays a mapping. Raises ``RunError`` where there is no run."""
+    """The configuration of a run of a robot task; its ``agent`` stays a mapping. Raises ``RunError`` where there is
+    none."""
+    if domain_of(run_dir) != "goals":
+        raise RunError(f"{run_dir} holds no policy for a robot task; `sim2real evaluate` and `report` can show it")
+    data = read_yaml(run_dir / "config.yaml")
+    return build(ExperimentConfig, {**data, "env": build(EnvConfig, data["env"], "env")})
+
+
+def domain_of(run_dir: Path) -> str:
+    """Kind of problem that a run is about, see ``sim2real.domains``. Raises ``RunError`` where there is no run."""
     if not (run_dir / "config.yaml").is_file():
         raise RunError(f"{run_dir} is not a run directory; give a folder that `sim2real train --run-dir` made")
-    return build(ExperimentConfig, read_yaml(run_dir / "config.yaml"))
+    algorithm = read_yaml(run_dir / "config.yaml").get("algorithm", ExperimentConfig.algorithm)
+    return _entry(str(algorithm)).domain
 
 
 def load_policy(run_dir: str | Path, which: Literal["best", "last"] = "best") -> tuple[nn.Module, dict[str, Any]]:
@@ -146,25 +158,16 @@ def load_policy(run_dir: str | Path, which: Literal["best", "last"] = "best") ->
 
 
 def _build_policy(meta: Mapping[str, Any]) -> nn.Module:
+    entry = _entry(meta["algorithm"])
+    return entry.build_policy(build(entry.config, meta["agent"], "agent"), build(entry.spec, meta["task"], "task"))
+
+
+def _entry(algorithm: str) -> AgentEntry:
     from sim2real.agents import AGENTS
 
-    if meta["algorithm"] not in AGENTS:
-        raise ConfigError(unknown("algorithm", meta["algorithm"], AGENTS))
-    entry = AGENTS[meta["algorithm"]]
-    return entry.build_policy(build(entry.config, meta["agent"], "agent"), task_spec_from_dict(meta["task"]))
-
-
-def task_spec_to_dict(task: TaskSpec) -> dict[str, Any]:
-    """The task as JSON-ready data; ``task_spec_from_dict`` reads it back equal."""
-    return {**to_dict(task), "extra": dict(task.extra)}
-
-
-def task_spec_from_dict(data: Mapping[str, Any]) -> TaskSpec:
-    """Inverse of ``task_spec_to_dict``. Raises ``TypeError`` or ``KeyError`` for anything else."""
-    elements = {name: tuple(Element(**e) for e in data[name]) for name in ("observation", "goal", "action")}
-    numbers = {name: tuple(data[name]) for name in ("action_scale", "dynamics_names")}
-    numbers["action_offset"] = tuple(data.get("action_offset", ()))  # runs from before it existed have no offset
-    return dataclasses.replace(TaskSpec(**{**data, **elements, **numbers}), extra=dict(data["extra"]))
+    if algorithm not in AGENTS:
+        raise ConfigError(unknown("algorithm", algorithm, AGENTS))
+    return AGENTS[algorithm]
 
 
 def _now() -> str:

@@ -35,8 +35,9 @@ def open_policy(source: Path, foreign: ForeignOptions | None = None) -> tuple[Po
     if foreign is not None:
         foreign.refuse(source)
     if (source / "config.yaml").exists():
-        from sim2real.runs import load_policy
+        from sim2real.runs import load_policy, read_config
 
+        read_config(source)  # says so if the run is about something else
         module, meta = load_policy(source)
         trained: Any = module
         return trained, meta["task"]["name"]

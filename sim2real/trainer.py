@@ -11,24 +11,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from sim2real.checkpoint import CheckpointError, load_state, save_state
 from sim2real.config import TrainerConfig
 from sim2real.folders import complete_directory
 from sim2real.metrics import Means, MetricsLog
 from sim2real.progress import ProgressReport, duration
-from sim2real.types import Algorithm, Policy
+from sim2real.types import Algorithm
 
-SCORE = "success"
-"""The number of an evaluation that decides which policy is the best one."""
-Evaluate = Callable[[Policy], Mapping[str, float]]
+Evaluate = Callable[[Any], Mapping[str, float]]
 
 
 class RunFiles(Protocol):
     """What of the run directory only the caller can write: it knows how to describe a policy."""
 
-    def save_policy(self, name: str, policy: Policy, samples: int, scores: Mapping[str, float]) -> None:
+    def save_policy(self, name: str, policy: Any, samples: int, scores: Mapping[str, float]) -> None:
         """Snapshot ``policy`` under ``name``, replacing the one before."""
         ...
 
@@ -65,14 +63,23 @@ class Outcome:
 class Trainer:
     """Drives an algorithm from the last checkpoint in ``run_dir`` to its budget.
 
-    ``evaluate`` scores a policy in environments of its own, so that training goes on as if it had not happened.
+    Args:
+        evaluate: scores a policy in environments of its own, so that training goes on as if it had not happened.
+        score: the number of an evaluation that decides which policy is the best one; higher is better.
     """
 
     def __init__(
-        self, config: TrainerConfig, algorithm: Algorithm, evaluate: Evaluate, files: RunFiles, run_dir: Path
+        self,
+        config: TrainerConfig,
+        algorithm: Algorithm,
+        evaluate: Evaluate,
+        files: RunFiles,
+        run_dir: Path,
+        *,
+        score: str = "success",
     ) -> None:
         self.config, self.algorithm, self.evaluate, self.files = config, algorithm, evaluate, files
-        self.run_dir = run_dir
+        self.run_dir, self.score = run_dir, score
         self.position = Position()
         self._means = Means()
         self._signal = 0
@@ -123,14 +130,14 @@ class Trainer:
 
     def _evaluate(self) -> None:
         scores = dict(self.evaluate(self.algorithm.policy))
-        position = self.position
+        position, score = self.position, scores[self.score]
         position.evaluated_at = position.samples
         self._log.write(position.samples, self._seconds(), {f"eval/{name}": value for name, value in scores.items()})
         # Of equals the later one: it has learned more.
-        if position.best is None or scores[SCORE] >= position.best:
-            position.best, position.best_at = scores[SCORE], position.samples
+        if position.best is None or score >= position.best:
+            position.best, position.best_at = score, position.samples
             self.files.save_policy("policy", self.algorithm.policy, position.samples, scores)
-        self._progress.say(f"evaluation at {position.samples:,} samples: {SCORE} {scores[SCORE]:.3f}")
+        self._progress.say(f"evaluation at {position.samples:,} samples: {self.score} {score:.3f}")
 
     def _finish(self, reason: Literal["samples", "minutes", "signal"]) -> Outcome:
         if reason != "signal" and self.config.eval_episodes and self.position.evaluated_at != self.position.samples:
@@ -145,7 +152,7 @@ class Trainer:
     def _closing_line(self, reason: str) -> str:
         p, wall = self.position, duration(self.position.seconds)
         why = {"samples": "finished", "minutes": "out of time", "signal": "stopped on a signal"}[reason]
-        best = "" if p.best is None else f"; best {SCORE} {p.best:.3f} at {p.best_at:,} samples"
+        best = "" if p.best is None else f"; best {self.score} {p.best:.3f} at {p.best_at:,} samples"
         return f"{why}: {p.samples:,} samples in {wall}{best}; saved in {self.run_dir}"
 
     def _save(self) -> None:
@@ -179,7 +186,7 @@ class Trainer:
         return time.monotonic() - self._begin
 
     def _shown(self) -> dict[str, float]:
-        return {} if self.position.best is None else {f"best {SCORE}": self.position.best}
+        return {} if self.position.best is None else {f"best {self.score}": self.position.best}
 
     @contextlib.contextmanager
     def _signals_stop_the_loop(self) -> Iterator[None]:

@@ -173,8 +173,8 @@ class Algorithm(Protocol):
     """Something that gathers experience and learns from it. Nothing else drives training."""
 
     @property
-    def policy(self) -> Policy:
-        """The deterministic policy learned so far (evaluated, saved, exported)."""
+    def policy(self) -> Any:
+        """What was learned so far, as the module that is scored and saved: for robot tasks a deterministic `Policy`."""
         ...
 
     def collect(self) -> tuple[int, Metrics]:

@@ -33,14 +33,14 @@ class Agent:
             raise ValueError(f"gamma has to be in (0, 1], got {self.gamma}")
 
 
-def agent_config(name: str) -> type:
+def sections(name: str) -> dict[str, type]:
     if name != "rdpg":
         raise ConfigError(f"no {name}")
-    return Agent
+    return {"env": EnvConfig, "agent": Agent}
 
 
 def load(*overlays: dict[str, Any]) -> ExperimentConfig:
-    return load_experiment({}, overlays, agent_config)
+    return load_experiment({}, overlays, sections)
 
 
 def error(*overlays: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from sim2real import __version__
 from sim2real.agents import AGENTS
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.checkpoint import CheckpointError
-from sim2real.config import ExperimentConfig, TrainerConfig
+from sim2real.config import EnvConfig, ExperimentConfig, TrainerConfig, build, to_dict
 from sim2real.runs import (
     Run,
     RunError,
@@ -21,14 +21,12 @@ from sim2real.runs import (
     load_policy,
     open_run,
     read_config,
-    task_spec_from_dict,
-    task_spec_to_dict,
 )
 from sim2real.types import TaskSpec
 
 from .toys import toy_task
 
-CONFIG = ExperimentConfig(agent=RDPGConfig(hidden=(8,), embedding=4, memory_units=4))
+CONFIG = ExperimentConfig(env=EnvConfig(), agent=RDPGConfig(hidden=(8,), embedding=4, memory_units=4))
 TASK = dataclasses.replace(toy_task(horizon=5, observation=3, goal=2, action=2, dynamics=4), extra={"threads": [1, 2]})
 COMMAND = ["sim2real", "train", "my preset"]
 
@@ -38,9 +36,7 @@ def start(folder: Path, config: ExperimentConfig = CONFIG) -> Run:
 
 
 def test_a_task_survives_json() -> None:
-    text = json.dumps(task_spec_to_dict(TASK))
-    assert task_spec_from_dict(json.loads(text)) == TASK
-    assert isinstance(task_spec_from_dict(json.loads(text)), TaskSpec)
+    assert build(TaskSpec, json.loads(json.dumps(to_dict(TASK)))) == TASK
 
 
 def test_a_new_run_says_what_made_it(tmp_path: Path) -> None:
@@ -125,7 +121,7 @@ def test_a_saved_policy_comes_back_with_its_description(tmp_path: Path) -> None:
     _, meta = load_policy(tmp_path)
     assert (meta["samples"], meta["eval"], meta["algorithm"]) == (100, {"success": 0.5}, "rdpg")
     assert meta["env"]["task"] == "FetchReach"
-    assert task_spec_from_dict(meta["task"]) == TASK
+    assert build(TaskSpec, meta["task"]) == TASK
 
 
 def test_loading_what_is_not_there(tmp_path: Path) -> None:

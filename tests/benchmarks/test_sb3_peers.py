@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim2real.commands import _evaluation, resolve
+from sim2real.commands import resolve
+from sim2real.goals_domain import DOMAIN
 from sim2real.types import FloatArray, Obs
 
 pytest.importorskip("stable_baselines3")
@@ -39,7 +40,7 @@ def options(tmp_path: Path, **changes: Any) -> argparse.Namespace:
 def test_peers_are_scored_on_the_episodes_that_our_trainer_scores_on(tmp_path: Path) -> None:
     ours, theirs = Recording(), Recording()
     overrides = ["env.dynamics=nominal", "env.near_starts=0.5", "trainer.eval_episodes=5"]
-    _evaluation(resolve("fetch_reach", overrides, seed=3))(ours)
+    DOMAIN.training_scores(resolve("fetch_reach", overrides, seed=3))(ours)
     scoring = Scoring(options(tmp_path))
     scoring._policy = theirs  # type: ignore[assignment]
     scoring._begin = 0.0

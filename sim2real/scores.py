@@ -1,0 +1,58 @@
+"""What a meta-learner is worth: one number a test task, by setting (after so many steps or episodes) and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sim2real.estimates import Estimate, mean_interval
+from sim2real.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Results on B test tasks, the same ones in every setting, so that settings can be compared task by task."""
+
+    values: Mapping[str, Mapping[str, FloatArray]]
+    """Setting (``step_0``, ``episode_1``, ``trial``, ...) -> metric (``return``, ``accuracy``, ...) -> [B]."""
+
+    def summary(self) -> dict[str, dict[str, Estimate]]:
+        """Mean over the tasks with its 95 % interval, by setting and metric."""
+        return {
+            setting: {metric: mean_interval(values) for metric, values in metrics.items()}
+            for setting, metrics in self.values.items()
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """JSON rows ``{"setting", "metric", "value", "low", "high", "n"}``."""
+        return [
+            estimate.row(setting, metric)
+            for setting, metrics in self.summary().items()
+            for metric, estimate in metrics.items()
+        ]
+
+    def scalars(self, setting: str) -> dict[str, float]:
+        """Means in one setting, flat, as a training log wants them; with the bounds of each (``return_low``)."""
+        numbers: dict[str, float] = {}
+        for metric, estimate in self.summary()[setting].items():
+            numbers |= {metric: estimate.value, f"{metric}_low": estimate.low, f"{metric}_high": estimate.high}
+        return {name: value for name, value in numbers.items() if value == value}  # NaN: one task has no interval
+
+    def table(self) -> str:
+        """Plain text, one line a setting, for a terminal."""
+        metrics = list(dict.fromkeys(metric for by_metric in self.values.values() for metric in by_metric))
+        lines = [("setting", "tasks", *(f"{metric} [95 %]" for metric in metrics))]
+        for setting, estimates in self.summary().items():
+            tasks = max(estimate.n for estimate in estimates.values())
+            cells = (_cell(estimates[metric]) if metric in estimates else "-" for metric in metrics)
+            lines.append((setting, str(tasks), *cells))
+        widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+
+def _cell(e: Estimate) -> str:
+    digits = 3 if abs(e.value) < 10 else 1
+    return f"{e.value:.{digits}f} [{e.low:.{digits}f}, {e.high:.{digits}f}]" if e.n else "-"
