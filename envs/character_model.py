@@ -69,7 +69,9 @@ class CharacterModel(nn.Module):
         return zeros, zeros
 
 
-def score_cell(labels: Labels, config: CellConfig, data: str | None, seed: int, *, test: bool = False) -> dict[str, float]:
+def score_cell(
+    labels: Labels, config: CellConfig, data: str | None, seed: int, *, test: bool = False
+) -> dict[str, float]:
     """Train a character model with the cell; ``reward`` and what it comes from.
 
     Args:
