@@ -21,11 +21,16 @@ FOLDER = Path(__file__).resolve().parent.parent / "results" / "architecture_tabl
 SEED = 0
 """Of every child: initial weights, data order, episodes."""
 PARTS = {
-    # All trees of base 2, two ways to inject, the rest fixed: 1,024 cells.
+    # All trees of base 2 with c added to the first leaf: 512 cells.
     "cells": SearchConfig(
         space="cells",
-        only={"inject_activation": ("identity",), "cell_from": ("0",), "inject_at": ("0",)},
-        cells=CellConfig(updates=100, learning_rate=1e-2),
+        only={
+            "inject_combine": ("add",),
+            "inject_activation": ("identity",),
+            "cell_from": ("0",),
+            "inject_at": ("0",),
+        },
+        cells=CellConfig(hidden=32, updates=60, steps=24, learning_rate=2e-2),
         workers=1,
     ),
     # 144 architectures; tokens that the memory does not use leave 45 networks.

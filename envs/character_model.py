@@ -133,7 +133,7 @@ def _train(model: CharacterModel, config: CellConfig, text: Tensor) -> None:
 
 
 @torch.no_grad()
-def bits_per_character(model: CharacterModel, text: Tensor, streams: int = 128) -> float:
+def bits_per_character(model: CharacterModel, text: Tensor, streams: int = 256) -> float:
     """Mean over the text, read in ``streams`` pieces side by side, each from the zero state."""
     pieces = _streams(text, streams)
     logits, _ = model(pieces[:-1], model.initial_state(streams))
