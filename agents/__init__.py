@@ -8,9 +8,12 @@ from typing import Any
 
 from torch import nn
 
+from sim2real.agents import evolution, random_search
+from sim2real.agents.nas import NAS, NASConfig, NASPolicy
 from sim2real.agents.rdpg import RDPG
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.agents.rdpg_networks import RDPGPolicy
+from sim2real.search_types import SearchSpec
 from sim2real.types import Algorithm, TaskSpec
 
 
@@ -30,4 +33,17 @@ class AgentEntry:
     """Dataclass that says what a policy is made for: the type of ``source.task``."""
 
 
-AGENTS: dict[str, AgentEntry] = {"rdpg": AgentEntry(RDPGConfig, RDPG, RDPGPolicy)}
+AGENTS: dict[str, AgentEntry] = {
+    "rdpg": AgentEntry(RDPGConfig, RDPG, RDPGPolicy),
+    "nas": AgentEntry(NASConfig, NAS, NASPolicy, "search", SearchSpec),
+    "random_search": AgentEntry(
+        random_search.RandomSearchConfig,
+        random_search.RandomSearch,
+        random_search.build_policy,
+        "search",
+        SearchSpec,
+    ),
+    "evolution": AgentEntry(
+        evolution.EvolutionConfig, evolution.Evolution, evolution.build_policy, "search", SearchSpec
+    ),
+}

@@ -14,6 +14,8 @@ import numpy as np
 
 from sim2real.config import ConfigError, at_least, to_dict
 from sim2real.envs.character_model import CellConfig, score_cell
+from sim2real.envs.convnets import convnet_space
+from sim2real.envs.image_classifier import ImageConfig, score_convnet
 from sim2real.envs.policy_networks import POLICY_SPACE, PolicyChildConfig, effective
 from sim2real.envs.recurrent_cells import cell_space
 from sim2real.pool import Workers
@@ -28,8 +30,9 @@ FILE = "children.jsonl"
 class SearchConfig:
     """What is searched, and how a child is scored."""
 
-    space: Literal["cells", "policy"] = "cells"
-    """``cells``: recurrent cells, as character models; ``policy``: the robot policy's network."""
+    space: Literal["cells", "images", "policy"] = "cells"
+    """``cells``: recurrent cells, as character models; ``images``: convolutional classifiers; ``policy``: the robot
+    policy's network."""
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Tokens that have fewer choices than the space gives them -> those choices."""
     workers: int = 2
@@ -38,6 +41,8 @@ class SearchConfig:
     """Folder of the data files; null: the one in the environment variable SIM2REAL_DATA."""
     cells: CellConfig = field(default_factory=CellConfig)
     """How cells are scored."""
+    images: ImageConfig = field(default_factory=ImageConfig)
+    """How convolutional classifiers are scored."""
     policy: PolicyChildConfig = field(default_factory=PolicyChildConfig)
     """How networks of the policy are scored."""
 
@@ -69,6 +74,8 @@ def train_child(child: Child) -> Numbers:
     match config.space:
         case "cells":
             return score_cell(child.labels, config.cells, config.data, child.seed, test=child.test)
+        case "images":
+            return score_convnet(child.labels, config.images, config.data, child.seed, test=child.test)
         case "policy":
             from sim2real.policy_child import score_policy  # MuJoCo, onnxruntime
 
@@ -77,9 +84,16 @@ def train_child(child: Child) -> Numbers:
 
 def space_of(config: SearchConfig) -> SearchSpec:
     """The space that a configuration names. Raises ``ConfigError`` for choices that it does not have."""
-    specs = {"cells": lambda: cell_space(config.cells.base), "policy": lambda: POLICY_SPACE}
+    images = config.images
     try:
-        return specs[config.space]().narrowed(config.only)
+        match config.space:
+            case "cells":
+                spec = cell_space(config.cells.base)
+            case "images":
+                spec = convnet_space(images.layers, images.filters, images.strides)
+            case "policy":
+                spec = POLICY_SPACE
+        return spec.narrowed(config.only)
     except ValueError as error:
         raise ConfigError(f"env.only: {error}") from error
 

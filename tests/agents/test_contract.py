@@ -11,23 +11,37 @@ import torch
 
 from sim2real.agents import AGENTS
 from sim2real.checkpoint import load_state, save_state
+from sim2real.config import build
 from sim2real.types import Algorithm
+from tests.search_toys import SKIPS, Table
 from tests.toys import PointReach
 
 SMALL: dict[str, dict[str, Any]] = {
-    "rdpg": {"hidden": (16,), "embedding": 8, "memory_units": 8, "capacity": 100, "updates_per_collect": 3}
+    "rdpg": {"hidden": [16], "embedding": 8, "memory_units": 8, "capacity": 100, "updates_per_collect": 3},
+    "nas": {"units": 8},
+    "random_search": {},
+    "evolution": {"population": 8, "tournament": 2},
 }
 """Options that make a learner take milliseconds; a new learner adds a line."""
+TOYS: dict[str, Any] = {
+    "goals": lambda: PointReach(4, hidden_sign=True),
+    "search": lambda: Table(SKIPS),
+}
+"""What the learners of a domain gather from here."""
+
+
+def options(name: str) -> Any:
+    return build(AGENTS[name].config, SMALL[name])
 
 
 def make(name: str, *, seed: int = 0, device: str = "cpu") -> Algorithm:
     entry = AGENTS[name]
-    return entry.build(entry.config(**SMALL[name]), PointReach(4, hidden_sign=True), seed=seed, device=device)
+    return entry.build(options(name), TOYS[entry.domain](), seed=seed, device=device)
 
 
 def weights(algorithm: Algorithm) -> list[torch.Tensor]:
     policy: Any = algorithm.policy
-    return [p.detach().cpu().clone() for p in policy.parameters()]
+    return [p.detach().cpu().clone() for p in policy.state_dict().values()]
 
 
 def rounds(algorithm: Algorithm, n: int) -> dict[str, float]:
@@ -63,11 +77,17 @@ def test_a_checkpoint_file_continues_it_bit_for_bit(name: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_its_policy_is_rebuilt_from_config_and_weights(name: str) -> None:
-    algorithm = make(name)
+    algorithm, domain = make(name), AGENTS[name].domain
     rounds(algorithm, 1)
     policy: Any = algorithm.policy
-    rebuilt: Any = AGENTS[name].build_policy(AGENTS[name].config(**SMALL[name]), PointReach(1, hidden_sign=True).task)
+    spec = TOYS[domain]().task
+    assert isinstance(spec, AGENTS[name].spec)
+    rebuilt: Any = AGENTS[name].build_policy(options(name), spec)
     rebuilt.load_state_dict(policy.state_dict())
+    PREDICTIONS[domain](policy, rebuilt.eval())
+
+
+def _same_actions(policy: Any, rebuilt: Any) -> None:
     obs = {
         "observation": np.array([[0.3], [-0.2]]),
         "desired_goal": np.array([[0.5], [0.1]]),
@@ -77,6 +97,13 @@ def test_its_policy_is_rebuilt_from_config_and_weights(name: str) -> None:
     again, _ = rebuilt.act(obs, rebuilt.initial_state(2), deterministic=True)
     assert action.shape == (2, 1) and action.dtype == np.float32 and bool((np.abs(action) <= 1).all())
     np.testing.assert_array_equal(action, again)
+
+
+def _same_architecture(policy: Any, rebuilt: Any) -> None:
+    assert policy.architecture() == rebuilt.architecture() != (0,) * len(SKIPS.tokens)
+
+
+PREDICTIONS: dict[str, Any] = {"goals": _same_actions, "search": _same_architecture}
 
 
 @pytest.mark.gpu
