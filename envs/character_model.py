@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sim2real.envs.data_folder import data_file
-from sim2real.envs.recurrent_cells import TreeCell
+from sim2real.envs.recurrent_cells import TreeCells
 from sim2real.search_types import Labels
 
 TEXT = "text/tinyshakespeare.txt"
+State = tuple[Tensor, Tensor]
 VALIDATION = 0.05
 """Share of the text, at its end, that models are scored on; as much before it is kept for final tests."""
 
@@ -47,55 +49,73 @@ class CellConfig:
                 raise ValueError(f"{name} has to be at least 1, got {getattr(self, name)}")
 
 
-class CharacterModel(nn.Module):
-    """Embedding, cell, logits of the next character."""
+class CharacterModels(nn.Module):
+    """K models side by side: embedding, cell, logits of the next character; initial weights from seeds of their own."""
 
-    def __init__(self, labels: Labels, config: CellConfig, characters: int) -> None:
+    def __init__(self, cells: Sequence[Labels], config: CellConfig, characters: int, seeds: Sequence[int]) -> None:
         super().__init__()
-        self.embed = nn.Embedding(characters, config.hidden)
-        self.cell = TreeCell(labels, config.base, config.hidden, config.hidden)
-        self.logits = nn.Linear(config.hidden, characters)
+        k, h = len(cells), config.hidden
+        self.embed = nn.Parameter(torch.empty(k, characters, h))
+        self.cells = TreeCells(cells, config.base, h, h)
+        self.weight = nn.Parameter(torch.empty(k, h, characters))
+        self.bias = nn.Parameter(torch.zeros(k, 1, characters))
+        # Each row of the flat table is one character of one model.
+        self._offsets = characters * torch.arange(k)[:, None, None]
+        with torch.no_grad():
+            for i, seed in enumerate(seeds):
+                self._initialise(i, torch.Generator().manual_seed(seed))
 
-    def forward(self, text: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Characters [T, n] and (h, c), each [n, H] -> logits [T, n, characters] and the next state."""
+    def _initialise(self, i: int, generator: torch.Generator) -> None:
+        self.embed[i].normal_(generator=generator)
+        for weight in (self.cells.from_input, self.cells.from_hidden, self.weight):
+            bound = weight.shape[1] ** -0.5
+            weight[i].uniform_(-bound, bound, generator=generator)
+
+    def forward(self, text: Tensor, state: State) -> tuple[Tensor, State]:
+        """Characters [K, T, n] and (h, c), each [K, n, H] -> logits [K, T, n, characters] and the next state."""
+        k, steps, n = text.shape
+        table = self.embed.flatten(0, 1)
+        x = functional.embedding(text + self._offsets, table).view(k, steps * n, -1)
         (h, c), outputs = state, []
-        for wx in self.cell.from_input(self.embed(text)):
-            h, c = self.cell(wx, h, c)
+        for wx in (x @ self.cells.from_input).view(k, steps, n, -1).unbind(1):
+            h, c = self.cells(wx, h, c)
             outputs.append(h)
-        return self.logits(torch.stack(outputs)), (h, c)
+        logits = torch.stack(outputs, 1).view(k, steps * n, -1) @ self.weight + self.bias
+        return logits.view(k, steps, n, -1), (h, c)
 
-    def initial_state(self, n: int) -> tuple[Tensor, Tensor]:
-        zeros = self.embed.weight.new_zeros((n, self.cell.hidden))
+    def initial_state(self, n: int) -> State:
+        """Zeros."""
+        zeros = self.embed.new_zeros((len(self.embed), n, self.cells.hidden))
         return zeros, zeros
 
 
-def score_cell(
-    labels: Labels, config: CellConfig, data: str | None, seed: int, *, test: bool = False
-) -> dict[str, float]:
-    """Train a character model with the cell; ``reward`` and what it comes from.
+def score_cells(
+    cells: Sequence[Labels], config: CellConfig, data: str | None, seeds: Sequence[int], *, test: bool = False
+) -> list[dict[str, float]]:
+    """Train a character model with each of the cells; ``reward`` and what it comes from, for each.
 
     Args:
-        labels: the cell, by the tokens of `cell_space`.
-        config: how it is trained.
+        cells: by the tokens of `cell_space`; they train side by side, which is faster than one after the other.
+        config: how they are trained.
         data: folder of the text, see `data_file`.
-        seed: initial weights and where in the text training begins.
+        seeds: of each: initial weights and where in the text training begins.
         test: score on the text kept for final tests.
     """
     text, characters = read_text(data_file(data, TEXT, "the text that character models learn"))
     training, validation, final = split(text)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = CharacterModel(labels, config, characters)
-        start = int(torch.randint(len(training), ()))
-    _train(model, config, training.roll(-start))
-    bits = bits_per_character(model, final if test else validation)
+    models = CharacterModels(cells, config, characters, seeds)
+    starts = [int(torch.randint(len(training), (), generator=torch.Generator().manual_seed(seed))) for seed in seeds]
+    _train(models, config, torch.stack([_streams(training.roll(-start), config.streams) for start in starts]))
+    bits = bits_per_character(models, final if test else validation)
+    size = sum(p[0].numel() for p in models.parameters())
+    return [_numbers(float(b), characters, size) for b in bits]
+
+
+def _numbers(bits: float, characters: int, parameters: int) -> dict[str, float]:
     # A cell that overflowed knows nothing.
     bits = bits if math.isfinite(bits) else math.log2(characters)
-    return {
-        "reward": max(0.0, 1 - bits / math.log2(characters)),
-        "bits_per_character": bits,
-        "parameters": float(sum(p.numel() for p in model.parameters())),
-    }
+    reward = max(0.0, 1 - bits / math.log2(characters))
+    return {"reward": reward, "bits_per_character": bits, "parameters": float(parameters)}
 
 
 @functools.cache
@@ -112,32 +132,46 @@ def split(text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return text[: -2 * part], text[-part:], text[-2 * part : -part]
 
 
-def _train(model: CharacterModel, config: CellConfig, text: Tensor) -> None:
-    streams = _streams(text, config.streams)
-    optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
-    state = model.initial_state(config.streams)
-    positions = range(0, len(streams) - config.steps, config.steps)
+def _train(models: CharacterModels, config: CellConfig, streams: Tensor) -> None:
+    """``updates`` steps of Adam on ``streams`` [K, T, n]."""
+    optimizer = torch.optim.Adam(models.parameters(), config.learning_rate)
+    state = models.initial_state(config.streams)
+    positions = range(0, streams.shape[1] - config.steps, config.steps)
     for update in range(config.updates):
         at = positions[update % len(positions)]
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * (1 + math.cos(math.pi * update / config.updates)) / 2
-        logits, state = model(streams[at : at + config.steps], state)
-        state = (state[0].detach(), state[1].detach())
-        loss = functional.cross_entropy(logits.flatten(0, 1), streams[at + 1 : at + 1 + config.steps].flatten())
-        if not torch.isfinite(loss):
-            return
+        logits, (h, c) = models(streams[:, at : at + config.steps], state)
+        state = (h.detach(), c.detach())
+        loss = _bits(logits, streams[:, at + 1 : at + 1 + config.steps]).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        _clip(models, 1.0)
         optimizer.step()
 
 
 @torch.no_grad()
-def bits_per_character(model: CharacterModel, text: Tensor, streams: int = 256) -> float:
-    """Mean over the text, read in ``streams`` pieces side by side, each from the zero state."""
-    pieces = _streams(text, streams)
-    logits, _ = model(pieces[:-1], model.initial_state(streams))
-    return float(functional.cross_entropy(logits.flatten(0, 1), pieces[1:].flatten())) / math.log(2)
+def _clip(models: CharacterModels, most: float) -> None:
+    """Each model's gradient to a norm of at most ``most``; one that is not finite stays its own model's trouble."""
+    gradients = [p.grad for p in models.parameters() if p.grad is not None]
+    squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
+    scale = (most / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+    for g in gradients:
+        g *= scale[:, None, None]
+
+
+@torch.no_grad()
+def bits_per_character(models: CharacterModels, text: Tensor, streams: int = 256) -> Tensor:
+    """Mean over the text of each model, [K]; read in ``streams`` pieces side by side, each from the zero state."""
+    pieces = _streams(text, streams).expand(len(models.embed), -1, -1)
+    logits, _ = models(pieces[:, :-1], models.initial_state(streams))
+    return _bits(logits, pieces[:, 1:])
+
+
+def _bits(logits: Tensor, text: Tensor) -> Tensor:
+    """Mean surprise in bits: [K, T, n, characters], [K, T, n] -> [K]."""
+    nats = functional.cross_entropy(logits.flatten(0, 2), text.flatten(), reduction="none")
+    return nats.view(len(text), -1).mean(1) / math.log(2)
 
 
 def _streams(text: Tensor, n: int) -> Tensor:

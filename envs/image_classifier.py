@@ -74,7 +74,7 @@ def train(network: nn.Module, config: ImageConfig, training: Images, scored: Ima
     accuracies = []
     for epoch in range(config.epochs):
         network.train()
-        for index in torch.randperm(count).split(config.batch):
+        for index in torch.split(torch.randperm(count), config.batch):
             loss = functional.cross_entropy(network(training.pixels[index]), training.classes[index])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -91,7 +91,7 @@ def accuracy(network: nn.Module, images: Images) -> float:
     network.eval()
     right = [
         (network(pixels).argmax(1) == classes).float()
-        for pixels, classes in zip(images.pixels.split(500), images.classes.split(500), strict=True)
+        for pixels, classes in zip(torch.split(images.pixels, 500), torch.split(images.classes, 500), strict=True)
     ]
     found: Tensor = torch.cat(right).mean()
     return float(found)

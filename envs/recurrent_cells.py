@@ -9,7 +9,7 @@ run over all nodes: base 8 has the paper's 6 x 10^16 cells.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -48,34 +48,60 @@ def inner_nodes(base: int) -> list[tuple[int, int]]:
     return pairs
 
 
-class TreeCell(nn.Module):
-    """One recurrent cell; the leaves' weights of all leaves side by side, without biases, as in the paper."""
+class TreeCells(nn.Module):
+    """K cells side by side: as many small steps as for one. Weights [K, inputs, leaves x H], without biases, as in the
+    paper. A cell's numbers do not depend on its neighbours."""
 
-    def __init__(self, labels: Labels, base: int, inputs: int, hidden: int) -> None:
+    def __init__(self, cells: Sequence[Labels], base: int, inputs: int, hidden: int) -> None:
         super().__init__()
-        self.base, self.hidden = base, hidden
-        self.inner = inner_nodes(base)
-        steps = [f"node_{i}" for i in range(2 * base - 1)] + ["inject"]
-        self.combine = {step: COMBINATIONS[str(labels[f"{step}_combine"])] for step in steps}
-        self.activate = {step: ACTIVATIONS[str(labels[f"{step}_activation"])] for step in steps}
-        self.cell_from, self.inject_at = (int(str(labels[name])) for name in ("cell_from", "inject_at"))
-        self.from_input = nn.Linear(inputs, base * hidden, bias=False)
-        self.from_hidden = nn.Linear(hidden, base * hidden, bias=False)
+        self.base, self.hidden, self.inner = base, hidden, inner_nodes(base)
+        self.choices = {name: [str(labels[name]) for labels in cells] for name in cells[0]}
+        self.masks = {
+            (name, value): torch.tensor([v == value for v in values])[:, None, None]
+            for name, values in self.choices.items()
+            for value in set(values)
+        }
+        self.from_input = nn.Parameter(torch.empty(len(cells), inputs, base * hidden))
+        self.from_hidden = nn.Parameter(torch.empty(len(cells), hidden, base * hidden))
 
     def forward(self, wx: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """``from_input(x) [n, base * H]``, h and c [n, H] -> the next h and c.
+        """``x @ from_input`` [K, n, leaves x H], h and c [K, n, H] -> the next h and c.
 
-        The caller computes ``from_input`` for a whole sequence at once.
+        The caller computes the first for a whole sequence at once.
         """
-        uh = self.from_hidden(h)
-        before: list[Tensor] = []
+        uh = h @ self.from_hidden
+        pairs = [*zip(wx.chunk(self.base, -1), uh.chunk(self.base, -1), strict=True)]
         after: list[Tensor] = []
-        pairs = [*zip(wx.split(self.hidden, -1), uh.split(self.hidden, -1), strict=True)]
+        next_c = c
         for node in range(2 * self.base - 1):
             a, b = pairs[node] if node < self.base else (after[i] for i in self.inner[node - self.base])
-            before.append(self.combine[f"node_{node}"](a, b))
-            out = self.activate[f"node_{node}"](before[-1])
-            if node == self.inject_at:
-                out = self.activate["inject"](self.combine["inject"](out, c))
+            before = self._combined(f"node_{node}", a, b)
+            next_c = self._where("cell_from", node, before, next_c)
+            out = self._activated(f"node_{node}", before)
+            if str(node) in self.choices["inject_at"]:
+                with_c = self._activated("inject", self._combined("inject", out, c))
+                out = self._where("inject_at", node, with_c, out)
             after.append(out)
-        return after[-1], before[self.cell_from]
+        return after[-1], next_c
+
+    def _combined(self, step: str, a: Tensor, b: Tensor) -> Tensor:
+        token = f"{step}_combine"
+        return self._chosen(token, {k: f(a, b) for k, f in COMBINATIONS.items() if k in self.choices[token]})
+
+    def _activated(self, step: str, x: Tensor) -> Tensor:
+        token = f"{step}_activation"
+        return self._chosen(token, {k: f(x) for k, f in ACTIVATIONS.items() if k in self.choices[token]})
+
+    def _chosen(self, token: str, results: Mapping[str, Tensor]) -> Tensor:
+        """Of each cell the result that it chose."""
+        (_, chosen), *others = results.items()
+        for value, result in others:
+            chosen = torch.where(self.masks[token, value], result, chosen)
+        return chosen
+
+    def _where(self, token: str, node: int, yes: Tensor, no: Tensor) -> Tensor:
+        """``yes`` for the cells whose ``token`` is this node."""
+        count = self.choices[token].count(str(node))
+        if count == len(self.choices[token]):
+            return yes
+        return torch.where(self.masks[token, str(node)], yes, no) if count else no

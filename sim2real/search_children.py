@@ -5,6 +5,7 @@ Every result is on disk before the next one is asked for, so that a search that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sim2real.config import ConfigError, at_least, to_dict
-from sim2real.envs.character_model import CellConfig, score_cell
+from sim2real.envs.character_model import CellConfig, score_cells
 from sim2real.envs.convnets import convnet_space
 from sim2real.envs.image_classifier import ImageConfig, score_convnet
 from sim2real.envs.policy_networks import POLICY_SPACE, PolicyChildConfig, effective
@@ -22,6 +23,8 @@ from sim2real.pool import Workers
 from sim2real.result_cache import Numbers, ResultCache
 from sim2real.search_types import Architecture, Labels, Scored, SearchSpec
 
+SIDE_BY_SIDE = 32
+"""Most cells that are trained in one go."""
 FILE = "children.jsonl"
 """Results in a run's folder."""
 
@@ -68,18 +71,20 @@ class Child:
         return {"space": self.config.space, "choice": shown, "settings": settings, "seed": self.seed, "test": self.test}
 
 
-def train_child(child: Child) -> Numbers:
-    """Build, train and score; ``reward`` in [0, 1] and what it comes from."""
-    config = child.config
+def train_children(children: Sequence[Child]) -> list[Numbers]:
+    """Build, train and score children of one space; of each: ``reward`` in [0, 1] and what it comes from."""
+    config, test = children[0].config, children[0].test
+    labels, seeds = [child.labels for child in children], [child.seed for child in children]
     match config.space:
         case "cells":
-            return score_cell(child.labels, config.cells, config.data, child.seed, test=child.test)
+            return score_cells(labels, config.cells, config.data, seeds, test=test)
         case "images":
-            return score_convnet(child.labels, config.images, config.data, child.seed, test=child.test)
+            pairs = zip(labels, seeds, strict=True)
+            return [score_convnet(label, config.images, config.data, seed, test=test) for label, seed in pairs]
         case "policy":
             from sim2real.policy_child import score_policy  # MuJoCo, onnxruntime
 
-            return score_policy(child.labels, config.policy, child.seed)
+            return [score_policy(label, config.policy, seed) for label, seed in zip(labels, seeds, strict=True)]
 
 
 def space_of(config: SearchConfig) -> SearchSpec:
@@ -122,9 +127,17 @@ class Children:
         for child, key in zip(children, keys, strict=True):
             if self.cache.get(key) is None and key not in [other.key() for other in new]:
                 new.append(child)
-        for index, result in self._workers.completed(train_child, new):
-            self.cache.put(new[index].key(), result)
+        groups = self._groups(new)
+        for index, results in self._workers.completed(train_children, groups):
+            for child, result in zip(groups[index], results, strict=True):
+                self.cache.put(child.key(), result)
         return [found for key in keys if (found := self.cache.get(key)) is not None], len(new)
+
+    def _groups(self, children: Sequence[Child]) -> list[Sequence[Child]]:
+        """Children of one process: cells train side by side, the others one by one."""
+        most = SIDE_BY_SIDE if self.config.space == "cells" else 1
+        size = max(1, min(most, math.ceil(len(children) / self.config.workers)))
+        return [children[i : i + size] for i in range(0, len(children), size)]
 
     def close(self) -> None:
         """End the processes."""

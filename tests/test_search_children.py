@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,18 @@ from sim2real.search_children import FILE, Child, Children, SearchConfig, space_
 COUNTED: list[int] = []
 
 
-def formula(child: Child) -> Numbers:
+def formula(children: Sequence[Child]) -> list[Numbers]:
     """Stands for a training: the more adds, the better."""
-    COUNTED.append(child.seed)
-    if child.labels["cell_from"] == "2":
+    COUNTED.extend(child.seed for child in children)
+    if any(child.labels["cell_from"] == "2" for child in children):
         raise RuntimeError("killed")
-    return {"reward": sum(label == "add" for label in child.labels.values()) / 4}
+    return [{"reward": sum(label == "add" for label in child.labels.values()) / 4} for child in children]
 
 
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> Children:
     COUNTED.clear()
-    monkeypatch.setattr(search_children, "train_child", formula)
+    monkeypatch.setattr(search_children, "train_children", formula)
     return Children(SearchConfig(workers=1), seed=7)
 
 
@@ -37,7 +38,10 @@ def test_no_child_is_trained_twice(source: Children) -> None:
     assert COUNTED == [7, 7]
 
 
-def test_what_was_scored_before_a_crash_is_not_lost(source: Children, tmp_path: Path) -> None:
+def test_what_was_scored_before_a_crash_is_not_lost(
+    source: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_children, "SIDE_BY_SIDE", 1)
     source.keep_in(tmp_path)
     with pytest.raises(RuntimeError, match="killed"):
         source.score([ADDS, (*PRODUCTS[:8], 2, 0), PRODUCTS])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sim2real.envs.character_model import CellConfig, CharacterModel, _streams, bits_per_character, score_cell, split
+from sim2real.envs.character_model import CellConfig, CharacterModels, _streams, bits_per_character, score_cells, split
 from sim2real.errors import UserError
 from tests.envs.test_recurrent_cells import PAPER
 
@@ -35,31 +35,37 @@ def test_streams_are_neighbouring_pieces() -> None:
 
 
 def test_a_model_that_knows_nothing_needs_the_logarithm_of_the_characters() -> None:
-    model = CharacterModel(PAPER, SMALL, characters=4)
-    torch.nn.init.zeros_(model.logits.weight)
-    torch.nn.init.zeros_(model.logits.bias)
-    assert bits_per_character(model, torch.randint(4, (900,)), streams=4) == pytest.approx(2.0)
+    models = CharacterModels([PAPER, GATED], SMALL, characters=4, seeds=[0, 0])
+    torch.nn.init.zeros_(models.weight)
+    assert bits_per_character(models, torch.randint(4, (900,)), streams=4).tolist() == pytest.approx([2.0, 2.0])
 
 
-def test_a_regular_text_is_learned_and_seeds_decide_everything(data: str) -> None:
-    first = score_cell(GATED, SMALL, data, 3)
-    assert first["reward"] == pytest.approx(1 - first["bits_per_character"] / 2)
-    assert first["reward"] > 0.9
-    assert score_cell(GATED, SMALL, data, 3) == first != score_cell(GATED, SMALL, data, 4)
-    assert score_cell(GATED, SMALL, data, 3, test=True)["reward"] > 0.9
+def test_a_regular_text_is_learned(data: str) -> None:
+    (found,) = score_cells([GATED], SMALL, data, [3])
+    assert found["reward"] == pytest.approx(1 - found["bits_per_character"] / 2)
+    assert found["reward"] > 0.9
+    assert score_cells([GATED], SMALL, data, [3], test=True)[0]["reward"] > 0.9
 
 
-def test_a_cell_that_overflows_is_worth_nothing(data: str) -> None:
+def test_seed_and_cell_decide_everything_and_neighbours_nothing(data: str) -> None:
+    many = score_cells([GATED, PAPER, GATED], SMALL, data, [3, 3, 4])
+    assert many[0] != many[2]
+    for k, (label, seed) in enumerate([(GATED, 3), (PAPER, 3), (GATED, 4)]):
+        assert score_cells([label], SMALL, data, [seed])[0] == many[k]
+
+
+def test_a_cell_that_overflows_is_worth_nothing_and_harms_nobody(data: str) -> None:
     explosive = {name: "identity" if name.endswith("activation") else label for name, label in PAPER.items()}
-    config = dataclasses.replace(SMALL, learning_rate=1e30)
-    found = score_cell(explosive, config, data, 0)
+    fast = dataclasses.replace(SMALL, learning_rate=1e3)
+    found = score_cells([explosive], fast, data, [0])[0]
     assert found["reward"] == 0.0 and math.isfinite(found["bits_per_character"])
+    assert score_cells([GATED, explosive], fast, data, [0, 0])[0] == score_cells([GATED], fast, data, [0])[0]
 
 
 def test_a_missing_text_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SIM2REAL_DATA", raising=False)
     with pytest.raises(UserError, match=r"env.data=DIR or in SIM2REAL_DATA"):
-        score_cell(PAPER, SMALL, None, 0)
+        score_cells([PAPER], SMALL, None, [0])
     monkeypatch.setenv("SIM2REAL_DATA", str(tmp_path))
     with pytest.raises(UserError, match=r"there is no .*tinyshakespeare.txt"):
-        score_cell(PAPER, SMALL, None, 0)
+        score_cells([PAPER], SMALL, None, [0])
