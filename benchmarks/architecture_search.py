@@ -28,7 +28,9 @@ from sim2real.search_children import Child
 from sim2real.search_types import Architecture, Scored, SearchSpec
 
 OUT = ROOT / "results" / "architecture_search.json"
-BUDGET = {"cells": 160, "policy": 80}
+PRESETS = {"cells": "nas_cells", "images": "nas_fashion", "policy": "nas_policy"}
+"""Where the controller's options come from."""
+BUDGET = {"cells": 160, "images": 160, "policy": 80}
 """Architectures of a search; one that comes again counts again."""
 LAST = 40
 """Architectures at the end of a search whose mean says how far it has moved to good ones."""
@@ -73,7 +75,7 @@ def search(algorithm: str, options: Any, source: MeasuredTable, budget: int, see
 def options_of(part: str) -> dict[str, Any]:
     """Options by algorithm: the presets' own for the controller, defaults for the controls."""
     controls = {name: AGENTS[name].config() for name in ("random_search", "evolution")}
-    return {"nas": resolve(f"nas_{part}", []).agent, **controls}
+    return {"nas": resolve(PRESETS[part], []).agent, **controls}
 
 
 def compare(part: str, seeds: int) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def _half_width(values: Rewards) -> Rewards:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=30)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["cells", "images"])
     parser.add_argument("--quick", action="store_true", help="three seeds, and nothing is written")
     arguments = parser.parse_args()
     seeds = HEADLINE_SEEDS if arguments.quick else arguments.seeds

@@ -1,10 +1,11 @@
 """Scores every architecture of a small part of a search space, once, so that searches can be compared on real scores.
 
     SIM2REAL_DATA=DIR python benchmarks/architecture_tables.py cells
+    python benchmarks/architecture_tables.py images
     python benchmarks/architecture_tables.py policy
 
-Each child is trained as `sim2real train nas_cells | nas_policy` trains it. Stopped and called again, it goes on; the
-tables are ``results/architecture_tables/*.jsonl``. `architecture_search.py` lets the searches draw from them.
+Each child is trained as a search trains it, only shorter. Stopped and called again, it goes on; the tables are
+``results/architecture_tables/*.jsonl``. `architecture_search.py` lets the searches draw from them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import itertools
 from pathlib import Path
 
 from sim2real.envs.character_model import CellConfig
+from sim2real.envs.image_classifier import ImageConfig
 from sim2real.search_children import Child, Children, SearchConfig
 from sim2real.search_types import Architecture, SearchSpec
 
@@ -31,6 +33,22 @@ PARTS = {
             "inject_at": ("0",),
         },
         cells=CellConfig(hidden=32, updates=60, steps=24, learning_rate=2e-2),
+        workers=1,
+    ),
+    # Three layers of small networks for small pictures, all ways to skip: 512 networks.
+    "images": SearchConfig(
+        space="images",
+        only={f"height_{i}": ("1", "3") for i in range(3)} | {f"width_{i}": ("3",) for i in range(3)},
+        images=ImageConfig(
+            layers=3,
+            filters=(4, 16),
+            strides=(1,),
+            shrink=4,
+            images=1_500,
+            validation_images=2_000,
+            epochs=2,
+            batch=50,
+        ),
         workers=1,
     ),
     # 144 architectures; tokens that the memory does not use leave 45 networks.

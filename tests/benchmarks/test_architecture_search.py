@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from architecture_search import LAST, MeasuredTable, difference, search, summary
 from architecture_tables import PARTS, everything
-
 from sim2real.agents import AGENTS
 from sim2real.search_children import Child, space_of
 from tests.search_toys import TWO
@@ -36,7 +36,8 @@ def test_figures_worked_by_hand() -> None:
 
 
 def test_the_tables_are_as_large_as_they_say() -> None:
-    cells, policy = space_of(PARTS["cells"]), space_of(PARTS["policy"])
-    assert (cells.size, policy.size) == (512, 144)
+    sizes = {name: space_of(config).size for name, config in PARTS.items()}
+    assert sizes == {"cells": 512, "images": 512, "policy": 144}
+    policy = space_of(PARTS["policy"])
     networks = {str(Child(PARTS["policy"], policy.decode(a), 0).key()) for a in everything(policy)}
     assert len(networks) == 45
