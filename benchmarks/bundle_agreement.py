@@ -27,12 +27,10 @@ import torch
 from publishing import publish
 from sim2real.deploy import BundlePolicy, load_bundle
 from sim2real.deploy.bundle import CONFIG_FILE, WEIGHTS_FILE, BackendName
-from sim2real.envs import make_vec
 from sim2real.evaluate import Evaluation, evaluate
 from sim2real.runs import load_policy
+from sim2real.sources import DYNAMICS, make_env
 from sim2real.types import FloatArray, Obs
-
-DYNAMICS = ("nominal", "train", "unseen")
 
 
 class OneByOne:
@@ -78,7 +76,7 @@ def compare(
     """One row of the table."""
     policy = torch_policy(bundle)
     task = policy.spec.name
-    env = make_vec(task, min(episodes, 16), dynamics)
+    env = make_env(task, dynamics, episodes)
     expected = evaluate(policy, env, episodes=episodes, seed=seed)
     row: dict[str, Any] = {"bundle": str(bundle), "task": task, "dynamics": dynamics, "episodes": episodes}
     row["torch"] = {"success": float(expected.success.mean())}

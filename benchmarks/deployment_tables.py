@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from performance_tables import MISSING, Result, table
+from performance_tables import MISSING, Result, table, unmeasured
 from publishing import load
 
 
@@ -32,7 +32,7 @@ def agreement() -> list[str]:
     result = load("bundle_agreement")
     head = ("bundle", "dynamics", "episodes", "torch", "bundle", "outcomes that differ", "torch from itself")
     if result is None:
-        return table(head, (MISSING, *[""] * (len(head) - 1)))
+        return unmeasured(*head)
     rows = (
         (
             f"`{row['bundle']}`",
@@ -59,7 +59,7 @@ def sb3() -> list[str]:
         "policy and bundle differ in",
     )
     if result is None:
-        return table(head, (MISSING, *[""] * (len(head) - 1)))
+        return unmeasured(*head)
     rows = (
         (name, *(f"{by[k]:.3f}" for k in ("library", "policy", "bundle")), _episodes(result, name))
         for name, by in result["success"].items()

@@ -49,7 +49,6 @@ RATIOS = {
     "train_vs_envpool": ("ours_train", "envpool"),
 }
 """Name -> the two contenders whose rates are divided."""
-TARGETS = {"vs_bound": 0.85, "vs_async": 2.0, "vs_envpool": 1.2, "train_vs_bound": 0.9}
 
 
 def stepping(env: Any) -> Contender:
@@ -176,7 +175,6 @@ def main() -> None:
         "repeats": args.repeats,
         "figures": {name: headline[name] for name in RATIOS},
         "figures_of": {key: headline[key] for key in ("envs", "threads")},
-        "targets": TARGETS,
         "rows": rows,
         "others": {name: version_of(name) for name in ("envpool", "stable-baselines3")},
     }

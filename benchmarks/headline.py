@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from publishing import publish
+from sim2real.sources import DYNAMICS
 
 SIM2REAL = [sys.executable, "-m", "sim2real"]
 
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("preset")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--parallel", type=int, default=1, help="seeds trained at the same time on this machine")
-    parser.add_argument("--dynamics", nargs="+", default=["nominal", "train", "unseen"])
+    parser.add_argument("--dynamics", nargs="+", default=DYNAMICS)
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--eval-seed", type=int, default=7)
     parser.add_argument("--runs", type=Path, default=Path("runs/headline"))

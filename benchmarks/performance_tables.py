@@ -34,6 +34,11 @@ def table(*rows: tuple[str, ...]) -> list[str]:
     return [head, "|" + " --- |" * len(rows[0]), *rest]
 
 
+def unmeasured(*head: str) -> list[str]:
+    """A table that has its head alone, and says so."""
+    return table(head, (MISSING, *[""] * (len(head) - 1)))
+
+
 # ---- time to a solved task ---------------------------------------------------------------------------------------
 
 
@@ -103,7 +108,7 @@ def ratio(name: str, key: str) -> Callable[[], str | None]:
 
     def cell() -> str | None:
         result = load(name)
-        value = None if result is None else result.get("figures", result).get(key)
+        value = None if result is None else result["figures"].get(key)
         return None if value is None else f"{value:.2f}"
 
     return cell
@@ -162,7 +167,7 @@ def environments() -> list[str]:
     columns = ("ours", "bound", "ours_train", "bound_train", "async", "sb3", "envpool")
     head = ("environments", "threads", *columns)
     if result is None:
-        return table(head, (MISSING, *[""] * (len(head) - 1)))
+        return unmeasured(*head)
     cells = [
         (str(row["envs"]), str(row["threads"]), *(str(row["steps_per_second"].get(c, "-")) for c in columns))
         for row in result["rows"]
@@ -184,8 +189,8 @@ def learner() -> list[str]:
     """The update, by device."""
     result = load("learner")
     if result is None:
-        return table(("figure", "cpu"), (MISSING, ""))
-    devices = result.get("devices", {"cpu": result})
+        return unmeasured("figure", "cpu")
+    devices = result["devices"]
     rows = [(what, *(_number(figures.get(key)) for figures in devices.values())) for key, what in LEARNER]
     return table((f"figure, `{result['preset']}`", *devices), *rows)
 

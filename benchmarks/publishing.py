@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from sim2real.folders import write_text
 from sim2real.provenance import provenance
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,11 +35,9 @@ def described(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace a file in one step, so that a kill leaves the old or the new one."""
+    """Replace a file in one step; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(new, path)
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def publish(benchmark: str, figures: Mapping[str, Any], out: Path | None, *, unprinted: Collection[str] = ()) -> None:

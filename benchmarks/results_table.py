@@ -12,7 +12,9 @@ from typing import Any
 
 import deployment_tables
 import performance_tables
+from performance_tables import MISSING, ratio, table
 from publishing import ROOT, load
+from sim2real.sources import DYNAMICS
 
 
 def success_cell(result: dict[str, Any], setting: str) -> str:
@@ -21,23 +23,19 @@ def success_cell(result: dict[str, Any], setting: str) -> str:
     return ", ".join(f"{value:.3f}" for value in values) or "-"
 
 
-def preset_rows() -> list[str]:
+def presets() -> list[str]:
     """One row a preset, one number a seed."""
-    rows = [
-        "| preset | policy, trained on | nominal | train | unseen | minutes of training (samples) | asked |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for name, what, asked in PRESETS:
-        result = load(name)
-        if result is None:
-            rows.append(f"| `{name}` | {what} | not measured yet | | | | {asked} |")
-            continue
-        cells = " | ".join(success_cell(result, setting) for setting in ("nominal", "train", "unseen"))
-        minutes = ", ".join(
-            f"{seed['train_minutes']:.1f} ({seed['train_samples'] / 1000:.0f} k)" for seed in result["seeds"]
-        )
-        rows.append(f"| [`{name}`](results/{name}.json) | {what} | {cells} | {minutes} | {asked} |")
-    return rows
+    head = ("preset", "policy, trained on", *DYNAMICS, "minutes of training (samples)", "asked")
+    return table(head, *(_preset_row(*preset) for preset in PRESETS))
+
+
+def _preset_row(name: str, what: str, asked: str) -> tuple[str, ...]:
+    result = load(name)
+    if result is None:
+        return (f"`{name}`", what, MISSING, *[""] * len(DYNAMICS), asked)
+    cells = (success_cell(result, setting) for setting in DYNAMICS)
+    minutes = (f"{seed['train_minutes']:.1f} ({seed['train_samples'] / 1000:.0f} k)" for seed in result["seeds"])
+    return (f"[`{name}`](results/{name}.json)", what, *cells, ", ".join(minutes), asked)
 
 
 PRESETS = (
@@ -55,19 +53,15 @@ RATIOS = (
 )
 
 
-def figure(result: dict[str, Any], key: str) -> float:
-    """A headline figure, which some benchmarks keep beside the rows it was chosen from."""
-    return float(result.get("figures", result)[key])
-
-
-def ratio_rows() -> list[str]:
+def ratios() -> list[str]:
     """One row a ratio."""
-    rows = ["| what | ratio | asked |", "| --- | --- | --- |"]
-    for name, key, what, asked in RATIOS:
-        result = load(name)
-        value = "not measured yet" if result is None else f"{figure(result, key):.2f} ([file](results/{name}.json))"
-        rows.append(f"| {what} | {value} | {asked} |")
-    return rows
+    rows = ((what, _ratio_cell(name, key), asked) for name, key, what, asked in RATIOS)
+    return table(("what", "ratio", "asked"), *rows)
+
+
+def _ratio_cell(name: str, key: str) -> str:
+    value = ratio(name, key)()
+    return MISSING if value is None else f"{value} ([file](results/{name}.json))"
 
 
 def readme() -> dict[str, list[str]]:
@@ -76,7 +70,7 @@ def readme() -> dict[str, list[str]]:
         "Success at the last step of 1,000 unseen episodes, one number a seed (`python benchmarks/headline.py "
         "PRESET`), on two cores that other work shared; the files hold intervals, versions and commits."
     )
-    return {"results": [note, "", *preset_rows(), "", *ratio_rows()]}
+    return {"results": [note, "", *presets(), "", *ratios()]}
 
 
 def rewritten(text: str, sections: dict[str, list[str]]) -> str:

@@ -27,13 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from publishing import publish
-from sim2real.envs import make_vec
 from sim2real.evaluate import Evaluation, evaluate
 from sim2real.foreign import ForeignModel
 from sim2real.foreign_policy import prediction_error
 from sim2real.foreign_source import ForeignOptions, interface, open_foreign
 from sim2real.provenance import version_of
-from sim2real.sources import DYNAMICS, open_policy
+from sim2real.sources import DYNAMICS, make_env, open_policy
 
 ENV_ID = "FetchReach-v4"
 KEYS = ("observation", "achieved_goal", "desired_goal")
@@ -99,7 +98,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     disagreements = {}
     for dynamics in DYNAMICS:
-        env = make_vec(task, min(args.episodes, 16), dynamics)
+        env = make_env(task, dynamics, args.episodes)
         found = {n: evaluate(p, env, episodes=args.episodes, seed=args.eval_seed) for n, p in contenders.items()}
         env.close()
         rows += [{"contender": name, **row} for name, result in found.items() for row in result.rows(dynamics)]

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from gymnasium.wrappers import FilterObservation
 from stable_baselines3 import DDPG, SAC, HerReplayBuffer
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -34,10 +35,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 
 import sim2real.envs  # noqa: F401 - registers the gymnasium ids
 from publishing import described, write_json
-from sim2real.envs import make_vec
 from sim2real.evaluate import evaluate
 from sim2real.provenance import version_of
 from sim2real.seeding import component_seed
+from sim2real.sources import id_of, make_env
 from sim2real.types import FloatArray, Obs
 
 KEYS = ("observation", "achieved_goal", "desired_goal")
@@ -95,14 +96,14 @@ PEERS = {
 }
 
 
-def make_env(task: str, dynamics: str) -> gymnasium.Env[Any, Any]:
+def learner_env(task: str, dynamics: str) -> gymnasium.Env[Any, Any]:
     """One environment, without what a policy on a robot would not have."""
-    return FilterObservation(gymnasium.make(f"sim2real/{task}-v0", dynamics=dynamics), KEYS)
+    return FilterObservation(gymnasium.make(id_of(task), dynamics=dynamics), KEYS)
 
 
 def build(peer: Peer, task: str, dynamics: str, seed: int) -> OffPolicyAlgorithm:
     """The learner with its environments."""
-    makers: list[Callable[[], gymnasium.Env[Any, Any]]] = [partial(make_env, task, dynamics)] * peer.envs
+    makers: list[Callable[[], gymnasium.Env[Any, Any]]] = [partial(learner_env, task, dynamics)] * peer.envs
     env: VecEnv = SubprocVecEnv(makers, start_method="spawn") if peer.envs > 1 else DummyVecEnv(makers)
     if task == "FetchReach":  # as published
         env = VecNormalize(env, norm_reward=False)
@@ -142,7 +143,7 @@ def algorithm(name: str) -> Any:
 class PeerPolicy:
     """The deterministic policy of a stable-baselines3 model, for our evaluator."""
 
-    def __init__(self, model: OffPolicyAlgorithm) -> None:
+    def __init__(self, model: BaseAlgorithm) -> None:
         self._model = model
         self._normalize = model.get_vec_normalize_env()
 
@@ -166,10 +167,10 @@ class Scoring(BaseCallback):
         self.args = args
         self.points: list[dict[str, float]] = []
         self.evaluation_seconds = 0.0
-        self._env = make_vec(args.task, min(args.episodes, 16), args.dynamics, threads=os.cpu_count() or 1)
+        self._env = make_env(args.task, args.dynamics, args.episodes, held_out=False)
 
     def _on_training_start(self) -> None:
-        self._policy = PeerPolicy(self.model)  # type: ignore[arg-type]
+        self._policy = PeerPolicy(self.model)
         self._begin, self._next = time.perf_counter(), self.args.eval_every
 
     def seconds(self) -> float:
@@ -197,6 +198,8 @@ class Scoring(BaseCallback):
 class StepTimer(BaseCallback):
     """Milliseconds per environment step with its update, between the warm-up and the end of a short training."""
 
+    model: OffPolicyAlgorithm
+
     def __init__(self, steps: int) -> None:
         super().__init__()
         self._steps = steps
@@ -207,7 +210,7 @@ class StepTimer(BaseCallback):
         return bool(self.num_timesteps < self._last())
 
     def _last(self) -> int:
-        return int(self.model.learning_starts) + WARM_UP + self._steps  # type: ignore[attr-defined]
+        return int(self.model.learning_starts) + WARM_UP + self._steps
 
     def milliseconds(self) -> float:
         return 1e3 * (self._times[self._last()] - self._times[self._last() - self._steps]) / self._steps

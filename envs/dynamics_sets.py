@@ -234,10 +234,8 @@ def _pairs(kind: str, arguments: Any, where: str) -> tuple[tuple[float, float], 
     if kind == "exponential" and _is_number(arguments):
         return ((0.0, float(arguments)),)
     pairs = [arguments] if _is_pair(arguments) else arguments
-    several = kind in ("uniform", "log_uniform")
-    if kind == "exponential" or not isinstance(pairs, Sequence) or not pairs or not all(map(_is_pair, pairs)):
-        raise DynamicsError(f"{where}: {kind} takes {_form(kind)}, got {arguments!r}")
-    if not several and len(pairs) > 1:
+    right = kind != "exponential" and isinstance(pairs, Sequence) and len(pairs) > 0 and all(map(_is_pair, pairs))
+    if not right or (kind == "normal" and len(pairs) > 1):
         raise DynamicsError(f"{where}: {kind} takes {_form(kind)}, got {arguments!r}")
     return tuple((float(a), float(b)) for a, b in pairs)
 

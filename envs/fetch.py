@@ -71,7 +71,7 @@ class FetchTask:
     def seen(self) -> NDArray[np.int64]:
         return mocap.OBJECT if self.has_object else mocap.NOTHING
 
-    def initial(self) -> Initial:
+    def initial(self, *, near_starts: bool = False) -> Initial:
         """Build gymnasium-robotics' own environment once and take its model and the state after its set-up motion."""
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")  # the import writes about Adroit environments every time
@@ -87,7 +87,7 @@ class FetchTask:
             qvel=env.initial_qvel.copy(),
             gripper=env.initial_gripper_xpos.copy(),
             object_height=float(env.height_offset) if self.has_object else 0.0,
-            held=None if self.block_gripper else grasp.held(env),
+            held=grasp.held(env) if near_starts and not self.block_gripper else None,
         )
 
     def robot(self, start: Initial) -> MocapRobot:

@@ -68,7 +68,7 @@ class PuckTask:
     measured_goal: ClassVar[slice] = slice(36, 39)
     seen: ClassVar[NDArray[np.int64]] = joints.OBJECT
 
-    def initial(self) -> Initial:
+    def initial(self, *, near_starts: bool = False) -> Initial:
         model = puck_model.build().compile()
         data = mujoco.MjData(model)
         positions, _ = puck_model.arm_addresses(model)

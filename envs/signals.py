@@ -154,15 +154,11 @@ def draw_signals(
         timestep: length of a substep (in seconds).
         disturbance: what comes on top, for an episode of that many ms.
     """
-
     each_step = np.broadcast_to(values, (horizon + 1, values.shape[-1]))
 
     def value(name: str) -> Array:
         """[T+1]"""
         return each_step[:, INDEX[name]]
-
-    def in_substeps(milliseconds: Array | float) -> Ints:
-        return np.rint(np.asarray(milliseconds) / (1000 * timestep)).astype(np.int64)
 
     extra = rng.exponential(size=horizon) * value("control_period_jitter")[:-1]
     late = rng.random(size=horizon) * value("action_delay_jitter")[:-1]
@@ -171,26 +167,36 @@ def draw_signals(
     white = rng.standard_normal((horizon + 1, len(reference_std))) * value("observation_noise")[:, None]
     bias = rng.standard_normal(len(reference_std)) * value("observation_bias")[:, None]
     delivered = delivery(lost)
-    periods, command_delay = substeps + in_substeps(extra), value("action_delay")[:-1] + late
-    frame_delay = value("observation_delay")
+    periods = substeps + in_substeps(extra, timestep)
+    command_delays, frame_delays = value("action_delay")[:-1] + late, value("observation_delay")
+    table = _disturbed(periods, command_delays, frame_delays, delivered, timestep, disturbance)
+    return Signals(table, (white[delivered] + bias) * reference_std, action_noise)
+
+
+def _disturbed(
+    periods: Ints,
+    command_delays: Array,
+    frame_delays: Array,
+    delivered: Ints,
+    timestep: float,
+    disturbance: Callable[[float], Disturbance] | None,
+) -> Timetable:
+    """`timetable` with delays in ms and what a surrogate robot adds to them."""
     exposed: Ints | None = None
     longest: int | None = None
     if disturbance is not None:
         d = disturbance(float(periods.sum()) * 1000 * timestep)
-        command_delay, frame_delay = command_delay + d.command_delays, frame_delay + d.frame_delays
-        longest = None if d.longest is None else int(in_substeps(d.longest))
-        exposed = (
-            None if d.exposures is None else shown(periods, in_substeps(d.exposures), in_substeps(d.picture_delay))
-        )
-    table = timetable(
-        periods=periods,
-        command_delays=in_substeps(command_delay),
-        frame_delay=in_substeps(frame_delay),
-        delivered=delivered,
-        exposed=exposed,
-        longest=longest,
-    )
-    return Signals(table, (white[delivered] + bias) * reference_std, action_noise)
+        command_delays, frame_delays = command_delays + d.command_delays, frame_delays + d.frame_delays
+        longest = None if d.longest is None else int(in_substeps(d.longest, timestep))
+        if d.exposures is not None:
+            exposed = shown(periods, in_substeps(d.exposures, timestep), in_substeps(d.picture_delay, timestep))
+    commands, frames = in_substeps(command_delays, timestep), in_substeps(frame_delays, timestep)
+    return timetable(periods, commands, frames, delivered, exposed=exposed, longest=longest)
+
+
+def in_substeps(milliseconds: Array | float, timestep: float) -> Ints:
+    """Nearest numbers of substeps of ``timestep`` (in seconds)."""
+    return np.rint(np.asarray(milliseconds) / (1000 * timestep)).astype(np.int64)
 
 
 def shown(periods: Ints, exposures: Ints, delay: Ints) -> Ints:

@@ -35,7 +35,8 @@ class Initial:
     object_height: float
     """Height of a resting object's centre, 0 without an object (in metres)."""
     held: Array | None = None
-    """Joint positions with the object between the fingers, clear of the table; None where it can't be grasped."""
+    """Joint positions with the object between the fingers, clear of the table, for exploring starts; None without them
+    and where it can't be grasped."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ class Task(Protocol):
         """Nominal control period (in seconds)."""
         ...
 
-    def initial(self) -> Initial:
-        """Build the nominal model and the state that episodes start from."""
+    def initial(self, *, near_starts: bool = False) -> Initial:
+        """Build the nominal model and the state that episodes start from, and what only ``near_starts`` need."""
         ...
 
     def robot(self, start: Initial) -> Robot:

@@ -94,7 +94,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         self.privileged = privileged(self.definition)
         self.task = self.definition.spec(self.privileged.names)
         self.num_envs, self.render_mode = num_envs, "rgb_array"
-        self._initial = self.definition.initial()
+        self._initial = self.definition.initial(near_starts=near_starts > 0)
         self._surrogate = Surrogate(self.definition, self.dynamics.effects, num_envs) if self.dynamics.effects else None
         if self._surrogate is not None:
             self._initial = self._surrogate.altered(self._initial)
@@ -270,7 +270,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         """Sparse reward over the last axis, for numpy arrays and for torch tensors."""
         return compute_reward(achieved_goal, desired_goal, self.definition.threshold)
 
-    def render(self, index: int = 0) -> NDArray[np.uint8]:  # type: ignore[override]
+    def render(self, index: int = 0) -> NDArray[np.uint8]:  # type: ignore[override]  # gymnasium's takes no index and gives all
         """Picture ``[480, 480, 3]`` of one environment, its goal as a red ball. Does not disturb the simulation."""
         if self._camera is None:
             self._camera = Camera(self._initial.model)

@@ -40,7 +40,7 @@ class Gap:
     over_episodes: Estimate
     """For these policies."""
     over_seeds: Estimate | None
-    """For the recipes; None where both sides have one seed only."""
+    """For the recipes; None where a side has one seed only."""
 
     @property
     def resolved(self) -> Resolved:

@@ -56,20 +56,15 @@ def _export_foreign(
 ) -> tuple[Path, str]:
     """The bundle of a model of another library, proved on episodes of its own dynamics, and its environment."""
     from sim2real.envs import TASKS
-    from sim2real.export import add_evaluation, replace_bundle, write_bundle
+    from sim2real.export import export_policy
     from sim2real.foreign_source import open_foreign
 
     policy, task, model = open_foreign(path, foreign)
     settings = _settings(task, dynamics_of(task, dynamics), episodes)
     env = make_env(task, DYNAMICS[0], episodes=2)
-
-    def fill(folder: Path) -> None:
-        meta = {**model.origin(), "env": {"id": foreign.env}}
-        write_bundle(folder, policy, meta, env=env, trained={"versions": model.versions})
-        if episodes:
-            add_evaluation(folder, settings, episodes=episodes)
-
-    return replace_bundle(out, fill), id_of(task) if task in TASKS else task
+    meta, trained = {**model.origin(), "env": {"id": foreign.env}}, {"versions": model.versions}
+    folder = export_policy(out, policy, meta, env=env, trained=trained, settings=settings, episodes=episodes)
+    return folder, id_of(task) if task in TASKS else task
 
 
 def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:

@@ -1,4 +1,4 @@
-"""What a bundle says about its policy: the manifest with its contract (``policy.yaml``) and the model card."""
+"""What a bundle says about its policy: the manifest with its contract (``policy.yaml``)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sim2real.deploy.bundle import MODEL_FILE
 from sim2real.deploy.contract import SCHEMA, VERSION
 from sim2real.types import TaskSpec, Term
 
@@ -86,8 +87,8 @@ def manifest(contract: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[st
     """Content of ``policy.yaml``: LEAPP's keys, the contract, and the sha256 of ``files``, which are all the others."""
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     # LEAPP wants an MD5 too; it protects nothing.
-    md5 = hashlib.md5(files["policy.onnx"], usedforsecurity=False).hexdigest()
-    return {**leapp_layout(contract, md5, checksums["policy.onnx"]), "contract": contract, "sha256": checksums}
+    md5 = hashlib.md5(files[MODEL_FILE], usedforsecurity=False).hexdigest()
+    return {**leapp_layout(contract, md5, checksums[MODEL_FILE]), "contract": contract, "sha256": checksums}
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
@@ -138,7 +139,7 @@ def leapp_layout(contract: Mapping[str, Any], md5: str, sha256: str) -> dict[str
     inputs = [_tensor("obs", [1, len(elements)], elements), *(_tensor(s["input"], s["shape"]) for s in states)]
     outputs = [_tensor("actions", [1, len(action)], action), *(_tensor(s["output"], s["shape"]) for s in states)]
     parameters = {
-        "model_path": "policy.onnx",
+        "model_path": MODEL_FILE,
         "md5sum": md5,
         "sha256sum": sha256,
         "backend": "onnx",

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from sim2real.deploy import Bundle, BundlePolicy
 from sim2real.deploy.simulate import readings_of
-from sim2real.estimates import Estimate
 from sim2real.evaluate import evaluate
 from sim2real.types import FloatArray, GoalVectorEnv, Obs
 
@@ -38,16 +37,11 @@ def evaluate_bundle(bundle: Bundle, settings: Mapping[str, Setting], *, episodes
         env = setting.make_env()
         summary = evaluate(watch, env, episodes=episodes, seed=seed).summary()
         env.close()
-        evaluation[name] = {metric: _entry(estimate) for metric, estimate in summary.items() if estimate.n}
+        evaluation[name] = {metric: estimate.to_json() for metric, estimate in summary.items() if estimate.n}
     how: dict[str, Any] = {"through": "runner and safety filter", "backend": bundle.backend.name}
     how |= {"seed": seed, "episodes": episodes, "steps": watch.steps, "interventions": watch.interventions}
     dynamics = {name: setting.dynamics for name, setting in settings.items()}
     return {"evaluation": evaluation, "evaluated": {**how, "dynamics": dynamics}, "seen": watch.seen()}
-
-
-def _entry(estimate: Estimate) -> dict[str, Any]:
-    """As JSON, with NaN (an interval from one episode) as null."""
-    return {key: value for key, value in estimate.row("", "").items() if key in ("value", "low", "high", "n")}
 
 
 class _Watch(BundlePolicy):

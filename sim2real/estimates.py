@@ -23,15 +23,14 @@ class Estimate:
     high: float
     n: int
 
-    def row(self, setting: str, metric: str) -> dict[str, Any]:
-        """JSON row; NaN becomes null, which JSON has."""
+    def to_json(self) -> dict[str, Any]:
+        """``{"value", "low", "high", "n"}``; NaN becomes null, which JSON has."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
-        return {
-            "setting": setting,
-            "metric": metric,
-            **{key: number if math.isfinite(number) else None for key, number in numbers.items()},
-            "n": self.n,
-        }
+        return {**{key: number if math.isfinite(number) else None for key, number in numbers.items()}, "n": self.n}
+
+    def row(self, setting: str, metric: str) -> dict[str, Any]:
+        """The same as a row of a table that names its setting and metric."""
+        return {"setting": setting, "metric": metric, **self.to_json()}
 
 
 def wilson(successes: int, n: int) -> Estimate:

@@ -7,12 +7,10 @@ are already solved at reset is reported beside it as the base rate: a policy tha
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,7 +84,7 @@ class Evaluation:
         """
         return {
             name: tuple(
-                _bin(low, high, self.success[index])
+                Bin(low, high, _proportion(self.success[index]))
                 for low, high, index in parameter_bins(self.dynamics_values[:, p], bins)
             )
             for p, name in enumerate(self.task.dynamics_names)
@@ -106,14 +104,6 @@ class Evaluation:
             }
             for row in table
         ]
-
-    def write_csv(self, path: str | Path) -> None:
-        """`episode_rows` as a file; undefined numbers are empty cells."""
-        rows = self.episode_rows()
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
 
     def _columns(self) -> dict[str, FloatArray]:
         columns = (
@@ -217,10 +207,6 @@ def _quantile_bins(values: FloatArray, bins: int) -> list[tuple[float, float, ND
     groups = [np.flatnonzero(index == k) for k in range(len(edges) - 1)]
     ends = itertools.pairwise(edges)
     return [(float(low), float(high), group) for (low, high), group in zip(ends, groups, strict=True) if len(group)]
-
-
-def _bin(low: float, high: float, success: FloatArray) -> Bin:
-    return Bin(low, high, wilson(int(success.sum()), len(success)))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,20 +74,28 @@ def export(
     """
     policy, meta = load_policy(run_dir)
     trained = {**trained_with(Path(run_dir)), "dynamics": dynamics}
+    return export_policy(
+        Path(out_dir), policy, meta, env=env, trained=trained, delays=delays, settings=settings, episodes=episodes
+    )
 
-    def fill(folder: Path) -> None:
+
+def export_policy(
+    out: Path,
+    policy: Any,
+    meta: Mapping[str, Any],
+    *,
+    env: GoalVectorEnv | None = None,
+    trained: Mapping[str, Any] | None = None,
+    delays: Mapping[str, tuple[float, float]] = NO_DELAYS,
+    settings: Mapping[str, Setting] | None = None,
+    episodes: int = 0,
+) -> Path:
+    """Write a policy as a bundle to ``out``, with its evaluation; see `write_bundle` and `export` for the rest."""
+    check_replaceable(out, FILES, "a bundle")
+    with replaced_directory(out) as folder:
         write_bundle(folder, policy, meta, env=env, trained=trained, delays=delays)
         if settings and episodes:
             add_evaluation(folder, settings, episodes=episodes)
-
-    return replace_bundle(Path(out_dir), fill)
-
-
-def replace_bundle(out: Path, fill: Callable[[Path], object]) -> Path:
-    """Let ``fill`` write a bundle into a new folder, which then takes the place of ``out``; see `export`."""
-    check_replaceable(out, FILES, "a bundle")
-    with replaced_directory(out) as folder:
-        fill(folder)
     return out
 
 
@@ -139,7 +147,7 @@ def add_evaluation(folder: Path, settings: Mapping[str, Setting], *, episodes: i
     measured = evaluate_bundle(bundle, settings, episodes=episodes, seed=seed)
     files = {name: (folder / name).read_bytes() for name in FILES if name not in (MANIFEST_FILE, CARD_FILE)}
     _write(folder, files, {**bundle.contract.document, **measured})
-    for backend in _backends(policy_network=json.loads(files[CONFIG_FILE])["network"]):
+    for backend in _backends(folder):
         load_bundle(folder, backend=backend)  # with its self-test: the file that leaves the house is the one tested
 
 
@@ -166,9 +174,8 @@ def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 def _prove(folder: Path, golden: Mapping[str, NDArray[Any]]) -> float:
     """Run the bundle through the deployment path over all of ``golden``; refuse it if it differs."""
-    network = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["network"]
     worst = 0.0
-    for backend in _backends(network):
+    for backend in _backends(folder):
         bundle = load_bundle(folder, backend=backend, self_test=False)
         error = replay_error(bundle, golden)
         if not error <= TOLERANCE:  # also refuses NaN
@@ -182,5 +189,7 @@ def _prove(folder: Path, golden: Mapping[str, NDArray[Any]]) -> float:
     return worst
 
 
-def _backends(policy_network: Any) -> tuple[BackendName, ...]:
-    return ("onnx",) if policy_network is None else ("onnx", "numpy")
+def _backends(folder: Path) -> tuple[BackendName, ...]:
+    """What can run the bundle: NumPy too, where the policy says of what operations it consists."""
+    network = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["network"]
+    return ("onnx",) if network is None else ("onnx", "numpy")

@@ -1,4 +1,4 @@
-"""Directories that are replaced whole, or not at all.
+"""Directories and files that are replaced whole, or not at all.
 
 A directory is written beside its place, flushed to the disk, and only then renamed over the one before. Whenever the
 process is killed, one complete directory is found: the new one, or the one before.
@@ -48,6 +48,13 @@ def replaced_directory(path: Path) -> Iterator[Path]:
 def complete_directory(path: Path) -> Path | None:
     """Where the last directory that ``replaced_directory`` completed is: ``path``, or beside it after a kill."""
     return next((folder for folder in (path, _beside(path, "old")) if folder.is_dir()), None)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a kill leaves the old or the new one."""
+    new = _beside(path, "new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)
 
 
 def _beside(path: Path, suffix: str) -> Path:

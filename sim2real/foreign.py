@@ -26,6 +26,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from sim2real.errors import UserError
+from sim2real.foreign_interface import entries_of
 
 MODULES = {
     "SAC": "stable_baselines3",
@@ -80,7 +81,7 @@ class ForeignModel:
     @property
     def observation_spaces(self) -> dict[str, spaces.Box]:
         """Key -> space, in the order the network reads them; one that is no dict is called ``observation``."""
-        return _entries(self.model.observation_space)
+        return entries_of(self.model.observation_space)
 
     @property
     def reads_dict(self) -> bool:
@@ -114,9 +115,7 @@ def load_model(path: Path, *, trust: bool, vec_normalize: Path | None = None) ->
             behind a VecNormalize that is not given.
     """
     if vec_normalize is not None and not vec_normalize.is_file():
-        raise ForeignError(
-            f"--vec-normalize: there is no file {str(vec_normalize)!r}; give what VecNormalize.save wrote"
-        )
+        raise ForeignError(f"--vec-normalize: there is no file {str(vec_normalize)!r}; {_NORMALIZER}")
     archive = _read(path)
     algorithm = _algorithm(path, archive)
     if not trust:
@@ -240,7 +239,7 @@ def _load_normalizer(path: Path, model: Any) -> Any:
     if not isinstance(normalizer, VecNormalize):
         raise ForeignError(f"--vec-normalize {path} holds a {type(normalizer).__name__}; {_NORMALIZER}")
     shapes, expected = (
-        {key: part.shape for key, part in _entries(whose.observation_space).items()} for whose in (normalizer, model)
+        {key: part.shape for key, part in entries_of(whose.observation_space).items()} for whose in (normalizer, model)
     )
     if shapes != expected:
         raise ForeignError(f"--vec-normalize {path} is of observations {shapes}, the model reads {expected}")
@@ -252,11 +251,6 @@ def _check_spaces(path: Path, model: Any) -> None:
 
     if not isinstance(model.action_space, spaces.Box):  # which the library keeps to finite limits
         raise ForeignError(f"{path} acts in {model.action_space}; supported are continuous actions (Box)")
-    for key, part in _entries(model.observation_space).items():
+    for key, part in entries_of(model.observation_space).items():
         if not isinstance(part, spaces.Box) or is_image_space(part):
             raise ForeignError(f"{path} reads {key} from {part}; supported are vectors of numbers (Box), no pictures")
-
-
-def _entries(space: Any) -> dict[str, Any]:
-    """Key -> space, in the order the network reads them; an observation that is no dict is called ``observation``."""
-    return dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}

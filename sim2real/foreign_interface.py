@@ -67,12 +67,16 @@ def interface_of(env_id: str, env: Any) -> Interface:
     return Interface(task, terms, entries, action)
 
 
+def entries_of(space: Any) -> dict[str, Any]:
+    """Key -> space, in the order the network reads them; an observation that is no dict is called ``observation``."""
+    return dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
+
+
 def _observations(env_id: str, space: spaces.Space[Any]) -> tuple[dict[str, Place], tuple[Term, ...]]:
     """Key -> place, and the terms in the order in which policies read them."""
-    parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
     entries: dict[str, Place] = {}
     elements: dict[str, list[Element]] = {"observation": [], "achieved_goal": [], "desired_goal": []}
-    for key, part in parts.items():
+    for key, part in entries_of(space).items():
         if not isinstance(part, spaces.Box) or part.dtype == np.uint8:
             raise UserError(f"{env_id} gives {key} as {part}; supported are vectors of numbers (Box), no pictures")
         term, size = key if key in GOALS else "observation", int(np.prod(part.shape))

@@ -14,6 +14,7 @@ from sim2real.envs import TASKS, fetch
 from sim2real.errors import UserError
 from sim2real.foreign_env import ForeignVectorEnv, make
 from sim2real.foreign_interface import Interface, Place, interface_of
+from sim2real.sources import id_of
 from sim2real.types import Term
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def open_foreign(path: Path, options: ForeignOptions) -> tuple[ForeignPolicy, st
 def task_of(env_id: str) -> str:
     """``FetchPush``, ``sim2real/FetchPush-v0`` and gymnasium-robotics' ``FetchPush-v4``, of which ours is a bit-equal
     copy with dynamics -> ``FetchPush``. Any other id stays what it is."""
-    names = {known: name for name in TASKS for known in (name, f"sim2real/{name}-v0")}
+    names = {known: name for name in TASKS for known in (name, id_of(name))}
     names |= {task.reference: name for name, task in fetch.TASKS.items()}
     return names.get(env_id, env_id)
 

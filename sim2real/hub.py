@@ -22,7 +22,7 @@ from sim2real.folders import check_replaceable, replaced_directory
 from sim2real.runner_archive import archive
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, ModelInfo
 
 HARMLESS = {".gitattributes", "README.md", "LICENSE"}
 """What a repository may hold that was made for a bundle and has none yet."""
@@ -70,7 +70,7 @@ def push(bundle: Path, repo_id: str, *, private: bool = False, revision: str | N
         operations = [CommitOperationAdd(name, content) for name, content in contents.items()]
         message = f"{task} policy, exported by sim2real"
         made = api.create_commit(repo_id, operations, commit_message=message, revision=revision)
-        arrived = _names(api, repo_id, made.oid)
+        arrived = _names(api.model_info(repo_id, revision=made.oid))
     missing = sorted(contents.keys() - arrived)
     if missing:
         raise HubError(f"{repo_id} did not take {', '.join(missing)}; look at the .gitignore there, and push again")
@@ -94,8 +94,8 @@ def pull(repo_id: str, out: Path, *, revision: str | None = None) -> Revision:
     check_replaceable(out, FILES, "a bundle")
     with _explained(repo_id, revision):
         api = _api()
-        commit = str(api.model_info(repo_id, revision=revision).sha)
-        missing = sorted(set(FILES) - _names(api, repo_id, commit))
+        info = api.model_info(repo_id, revision=revision)
+        commit, missing = str(info.sha), sorted(set(FILES) - _names(info))
         if missing:
             raise HubError(f"{repo_id} holds no bundle: {', '.join(missing)} missing at {commit[:12]}")
         with replaced_directory(out) as folder:
@@ -138,15 +138,15 @@ def _check_target(api: HfApi, repo_id: str, *, private: bool, revision: str | No
             f"{repo_id} exists and is public; --private makes new repositories private and changes none: change it in "
             "its settings, or give another name"
         )
-    names = {file.rfilename for file in info.siblings or []}
+    names = _names(info)
     if names - HARMLESS and MANIFEST_FILE not in names:
         others = ", ".join(sorted(names - HARMLESS)[:3])
         raise HubError(f"{repo_id} holds something else than a bundle ({others}); give a new repository")
 
 
-def _names(api: HfApi, repo_id: str, commit: str) -> set[str]:
-    """Files of the repository at ``commit``."""
-    return {file.rfilename for file in api.model_info(repo_id, revision=commit).siblings or []}
+def _names(info: ModelInfo) -> set[str]:
+    """Files of a repository at one commit."""
+    return {file.rfilename for file in info.siblings or []}
 
 
 def _api() -> HfApi:

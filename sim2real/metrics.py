@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from sim2real.folders import write_text
 from sim2real.types import Metrics
 
 FILE = "metrics.jsonl"
@@ -85,9 +85,7 @@ def _drop_rows_beyond(path: Path, samples: int) -> None:
     if not path.exists():
         return
     rows = [row for row in read_metrics(path.parent) if row["samples"] <= samples]
-    new = path.with_suffix(".new")
-    new.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    os.replace(new, path)
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _tensorboard(run_dir: Path, samples: int) -> Any:

@@ -160,7 +160,8 @@ def _distribution(spec: Any) -> str:
     if kind == "normal":
         return f"normal, {values[0]:g} ± {values[1]:g}"
     pairs = values if isinstance(values[0], Sequence) else [values]
-    return " or ".join(map(_span, pairs)) + (" (log)" if kind == "log_uniform" else "")
+    scale = {"log_uniform": " (log)", "inverse_uniform": " (inverse)"}.get(kind, "")
+    return " or ".join(map(_span, pairs)) + scale
 
 
 def _origin(contract: Mapping[str, Any]) -> str:

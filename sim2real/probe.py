@@ -24,7 +24,6 @@ from sim2real.estimates import Estimate
 from sim2real.evaluate import Evaluation
 from sim2real.linear_probe import held_out, r_squared, r_squared_draws
 from sim2real.memory import Intervention, Trace
-from sim2real.transfer import plain
 from sim2real.types import FloatArray
 
 Array = NDArray[np.float64]
@@ -129,7 +128,7 @@ def changes(
         {
             "step": step,
             **_against(evaluation, intact),
-            "reset": plain(success_interval(reset[step].success[None])),
+            "reset": success_interval(reset[step].success[None]).to_json(),
             "reset_gain": _difference(reset[step], evaluation),
         }
         for step, evaluation in changed.items()
@@ -178,17 +177,17 @@ def rows(content: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _against(evaluation: Evaluation, intact: Evaluation) -> dict[str, Any]:
     return {
-        "success": plain(success_interval(evaluation.success[None])),
+        "success": success_interval(evaluation.success[None]).to_json(),
         "difference": _difference(evaluation, intact),
     }
 
 
 def _difference(a: Evaluation, b: Evaluation) -> dict[str, Any]:
     found = change(a.success[None], b.success[None])
-    return {**plain(found.over_episodes), "resolved": found.resolved != "no"}
+    return {**found.over_episodes.to_json(), "resolved": found.resolved != "no"}
 
 
 def _interval(value: float, draws: Array) -> dict[str, Any]:
     low, high = np.quantile(draws, [0.025, 0.975])
-    estimate = plain(Estimate(value, float(low), float(high), 0))
+    estimate = Estimate(value, float(low), float(high), 0).to_json()
     return {key: estimate[key] for key in ("value", "low", "high")}

@@ -24,7 +24,6 @@ from sim2real.memory import KINDS, Intervention
 from sim2real.probe_page import write_probe
 from sim2real.provenance import provenance
 from sim2real.runs import load_policy, read_config
-from sim2real.transfer import plain
 from sim2real.types import TaskSpec
 
 LEAST = 50
@@ -56,7 +55,7 @@ def probe(run: Path, dynamics: str, *, episodes: int, seed: int, workers: int) -
         "control_dt": task.control_dt,
         **provenance(),
         "steps": analysis.read_steps(horizon),
-        "intact": plain(success_interval(done["intact"].success[None])),
+        "intact": success_interval(done["intact"].success[None]).to_json(),
         "parameters": parameters,
         "disturbances": analysis.disturbances(
             done["intact"], {key: value for key, value in done.items() if isinstance(key, Intervention)}

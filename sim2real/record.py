@@ -137,7 +137,7 @@ def captioned(picture: Picture, text: str, outcome: str = "") -> Picture:
 def _writer(path: Path, fps: int) -> Iterator[Any]:
     """Gives a function that appends a picture; the file stands at ``path`` only when all of them are in it."""
     try:
-        import imageio_ffmpeg  # type: ignore[import-untyped]
+        import imageio_ffmpeg
 
         imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:

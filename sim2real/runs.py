@@ -24,7 +24,7 @@ from torch import nn
 from sim2real.checkpoint import CheckpointError, save_policy
 from sim2real.config import ConfigError, EnvConfig, ExperimentConfig, build, changed_keys, to_dict
 from sim2real.errors import UserError, unknown
-from sim2real.folders import complete_directory
+from sim2real.folders import complete_directory, write_text
 from sim2real.overlays import dump_yaml, read_yaml
 from sim2real.provenance import provenance
 
@@ -79,7 +79,7 @@ def open_run(folder: Path, config: ExperimentConfig, task: Any, command: Sequenc
     path = folder / "run.json"
     folder.mkdir(parents=True, exist_ok=True)
     # First, because it is what marks a folder as a run: a kill before the next line must leave one that can go on.
-    _write_text(folder / "config.yaml", dump_yaml(to_dict(config)))
+    write_text(folder / "config.yaml", dump_yaml(to_dict(config)))
     if path.exists():
         run = _read_json(path)
         resumed = [*run.get("resumed", []), {**session, "at_samples": run["samples"]}]
@@ -185,11 +185,4 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    _write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Replace a file in one step, so that a kill leaves the old or the new one."""
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, path)
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -113,7 +113,7 @@ def leave_one_out(scores: Scores, base: str, settings: Mapping[str, str]) -> lis
                     "kind": kind,
                     "base": base,
                     "group": group,
-                    "success": plain(success_interval(without)),
+                    "success": success_interval(without).to_json(),
                     **_gap_row(change(without, whole)),
                 }
             )
@@ -136,7 +136,7 @@ def parameter_curves(scores: Scores, units: Mapping[str, str], ranges: Mapping[s
                 if np.ptp(values[:, p]) == 0:
                     continue
                 bins = [
-                    {"low": low, "high": high, "success": plain(success_interval(success[:, index], resamples=1000))}
+                    {"low": low, "high": high, "success": success_interval(success[:, index], resamples=1000).to_json()}
                     for low, high, index in parameter_bins(values[:, p])
                 ]
                 curve = {"kind": kind, "setting": setting, "parameter": name, "unit": units.get(name, "")}
@@ -146,7 +146,7 @@ def parameter_curves(scores: Scores, units: Mapping[str, str], ranges: Mapping[s
 
 def grid_point(kind: str, values: Mapping[str, float], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """Success of a kind with one or two parameters held at ``values``."""
-    success = plain(success_interval(success_of(evaluations), resamples=1000))
+    success = success_interval(success_of(evaluations), resamples=1000).to_json()
     return {"kind": kind, "values": dict(values), "success": success}
 
 
@@ -161,12 +161,6 @@ def episode_rows(scores: Scores, sources: Mapping[str, Sequence[str]]) -> list[d
     ]
 
 
-def plain(estimate: Estimate) -> dict[str, Any]:
-    """``{"value", "low", "high", "n"}``, ready for JSON."""
-    row = estimate.row("", "")
-    return {key: row[key] for key in ("value", "low", "high", "n")}
-
-
 def check_pairs(a: Sequence[Evaluation], b: Sequence[Evaluation]) -> None:
     """Raise ``ValueError`` unless all evaluations are of the same episodes."""
     first = a[0]
@@ -178,10 +172,10 @@ def check_pairs(a: Sequence[Evaluation], b: Sequence[Evaluation]) -> None:
 
 def _gap_row(found: Gap) -> dict[str, Any]:
     shown = found.over_seeds or found.over_episodes
-    over_seeds = plain(found.over_seeds) if found.over_seeds else None
+    over_seeds = found.over_seeds.to_json() if found.over_seeds else None
     return {
-        **plain(shown),
-        "over_episodes": plain(found.over_episodes),
+        **shown.to_json(),
+        "over_episodes": found.over_episodes.to_json(),
         "over_seeds": over_seeds,
         "resolved": found.resolved,
     }

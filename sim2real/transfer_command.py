@@ -87,6 +87,8 @@ def open_kinds(sources: Sequence[Path]) -> list[PolicyKind]:
         if (source / "config.yaml").is_file():
             runs.append((source, read_config(source)))
         _, task = open_policy(source)  # raises where there is no policy
+        if task not in TASKS:
+            raise UserError(f"{source} is a policy for {task}, which has no sets of dynamics: {', '.join(TASKS)} have")
         if not (source / "config.yaml").is_file():
             bundles.append((source, task))
     return policy_kinds(runs, bundles)

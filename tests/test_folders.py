@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sim2real.errors import UserError
-from sim2real.folders import check_replaceable, complete_directory, replaced_directory
+from sim2real.folders import check_replaceable, complete_directory, replaced_directory, write_text
 
 
 def test_a_directory_is_replaced_whole(tmp_path: Path) -> None:
@@ -34,6 +34,20 @@ def test_complete_directory(tmp_path: Path) -> None:
     assert complete_directory(tmp_path / "x") == tmp_path / "x.old"
     (tmp_path / "x").mkdir()
     assert complete_directory(tmp_path / "x") == tmp_path / "x"
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path / "x.json", "before")
+    with monkeypatch.context() as killed, pytest.raises(MemoryError):
+        killed.setattr("os.replace", _killed)
+        write_text(tmp_path / "x.json", "after")
+    assert (tmp_path / "x.json").read_text() == "before"
+    write_text(tmp_path / "x.json", "after")
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"x.json": "after"}
+
+
+def _killed(*_: object) -> None:
+    raise MemoryError
 
 
 def test_only_a_folder_of_the_same_kind_is_replaced(tmp_path: Path) -> None:

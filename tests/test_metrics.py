@@ -69,7 +69,7 @@ def test_a_new_run_starts_empty(tmp_path: Path) -> None:
 
 
 def test_tensorboard_gets_the_same_numbers(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="needs the extra 'track'")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     log = MetricsLog(tmp_path, 0)

@@ -181,3 +181,11 @@ def test_mistakes(
     assert out == ""
     assert sorted(file.name for file in runs.iterdir()) == before
     assert not (runs / "lstm_s0" / "transfer").exists()
+
+
+def test_transfer_needs_a_task_with_sets_of_dynamics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sim2real.transfer_command.open_policy", lambda source: (None, "Pendulum-v1"))
+    assert main(["transfer", str(tmp_path)]) == 2
+    assert "is a policy for Pendulum-v1, which has no sets of dynamics: FetchReach, " in capsys.readouterr().err

@@ -160,11 +160,11 @@ def _factory(name: str) -> Callable[[Any], Any]:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
             raise  # something that the module itself needs: its traceback says where
         raise UserError(f"--robot {name}: there is no module {module_name!r} here, nor is one installed") from None
-    factory = getattr(module, attribute, None)
+    factory: Callable[[Any], Any] | None = getattr(module, attribute, None)
     if not callable(factory):
         found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise UserError(f"--robot {name}: " + unknown(f"factory in {module_name}", attribute, found))
-    return factory  # type: ignore[no-any-return]
+    return factory
 
 
 # ---- the command line ------------------------------------------------------------------------------------------------

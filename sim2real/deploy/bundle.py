@@ -60,6 +60,13 @@ class Bundle:
         """
         return self.backend.infer(obs, state)
 
+    def golden(self) -> dict[str, NDArray[Any]]:
+        """The rollout that it carries as its proof, arrays as in `parity.replay_error`. Raises ``BundleError`` if the
+        file is missing or altered."""
+        content = verified(self.path, PARITY_FILE, self.checksums)
+        with np.load(io.BytesIO(content), allow_pickle=False) as golden:
+            return {name: golden[name] for name in golden.files}
+
     def self_test(self) -> float:
         """Replay the bundle's golden rollout; return the largest difference (actions in units of their scale).
 
@@ -67,9 +74,7 @@ class Bundle:
             BundleError: it exceeds the contract's tolerance, so this machine computes something else than the one that
                 exported the policy; or ``parity.npz`` is missing or altered.
         """
-        content = verified(self.path, PARITY_FILE, self.checksums)
-        with np.load(io.BytesIO(content), allow_pickle=False) as golden:
-            worst = replay_error(self, {name: golden[name] for name in golden.files})
+        worst = replay_error(self, self.golden())
         if not worst <= self.contract.tolerance:  # also refuses NaN
             raise BundleError(
                 f"self-test of {self.path}: the largest difference from the exported policy is {worst:.2e}, "

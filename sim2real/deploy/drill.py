@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from sim2real.deploy.contract import Contract
 from sim2real.deploy.faults import ONSET, Fault, FaultyRobot, FaultyRunner
+from sim2real.deploy.loop import WATCHDOG_PERIODS
 from sim2real.deploy.reasons import HOLDS
 from sim2real.deploy.robot import EpisodicRobot
 from sim2real.deploy.safety import Decision, PolicyRunner, SafetyConfig, SafetyFilter
 from sim2real.deploy.timing import Schedule
-
-WATCHDOG_PERIODS = 5
-"""Periods without a command after which the drill holds the robot, as the loop's watchdog would."""
 
 
 class DrillRobot(EpisodicRobot, Protocol):

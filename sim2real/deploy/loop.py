@@ -109,7 +109,8 @@ class ControlLoop:
         if watchdog and watchdog.fired > self._fired:
             self.watchdog_holds += watchdog.fired - self._fired
             self._fired = watchdog.fired
-            self._tell(f"the watchdog held the robot: no command for {WATCHDOG_PERIODS} periods")
+            did = f"could not hold the robot ({watchdog.error})" if watchdog.error else "held the robot"
+            self._tell(f"the watchdog {did}: no command for {WATCHDOG_PERIODS} periods")
             self._safety.interrupted()
         reading = self._robot.read()
         decision = self._safety.step(reading, now)

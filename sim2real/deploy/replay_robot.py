@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.deploy.bundle import PARITY_FILE, Bundle, verified
+from sim2real.deploy.bundle import Bundle
 from sim2real.deploy.contract import Contract
 from sim2real.deploy.robot import Reading
 from sim2real.deploy.step_log import read_step_log
@@ -33,10 +33,8 @@ class Recording:
 
 def golden_recording(bundle: Bundle) -> Recording:
     """The rollout that a bundle carries as its proof. Raises ``BundleError`` if it is missing or altered."""
-    contract = bundle.contract
-    verified(bundle.path, PARITY_FILE, bundle.checksums)
-    with np.load(bundle.path / PARITY_FILE, allow_pickle=False) as golden:
-        values, actions, step = golden["readings"], golden["actions"], golden["step"]
+    contract, golden = bundle.contract, bundle.golden()
+    values, actions, step = golden["readings"], golden["actions"], golden["step"]
     now = np.arange(len(step), dtype=np.float64) * contract.control_dt
     readings = tuple(
         Reading(float(time), dict(zip(contract.readings, row.tolist(), strict=True)))

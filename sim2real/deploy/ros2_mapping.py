@@ -23,6 +23,7 @@ from sim2real.deploy.ros2_elements import (
     POSE_FIELDS,
     TWIST_FIELDS,
     Body,
+    MappingError,
     Source,
     Target,
     check_source,
@@ -81,6 +82,11 @@ def load_mapping(contract: Contract, file: str | Path | None = None) -> Ros2Mapp
         check_source(name, source)
     for name, target in targets.items():
         check_target(name, target)
+    grippers = [name for name, target in targets.items() if target.to == "gripper"]
+    if len(grippers) > 1:
+        raise MappingError(
+            f"commands: {', '.join(grippers)} all go to the gripper, which takes one; send the others to 'none'"
+        )
     return mapping
 
 

@@ -9,10 +9,10 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sim2real.deploy.ros2_elements import MappingError, Source, Target
+from sim2real.deploy.ros2_elements import Body, MappingError, Source, Target
 from sim2real.errors import unknown
 
-T = TypeVar("T")
+T = TypeVar("T", Body, Source, Target)
 
 
 def read_file(file: Path) -> dict[str, Any]:
@@ -58,13 +58,13 @@ def laid_over(derived: Mapping[str, T | None], given: Mapping[str, Any], part: s
 def _changed(where: str, kind: type[T], entry: T | None, changes: Any) -> T | None:
     if not isinstance(changes, dict):
         raise MappingError(f"{where} has to be an object, got {changes!r}")
-    types = {field.name: type(field.default) if field.default is not MISSING else str for field in fields(kind)}  # type: ignore[arg-type]
+    types = {field.name: type(field.default) if field.default is not MISSING else str for field in fields(kind)}
     for key, value in changes.items():
         if key not in types:
             raise MappingError(f"{where}: " + unknown("key", key, types))
         changes[key] = _checked(f"{where}.{key}", types[key], value)
     if entry is not None:
-        return replace(entry, **changes)  # type: ignore[type-var]
+        return replace(entry, **changes)
     if not changes:
         return None
     try:

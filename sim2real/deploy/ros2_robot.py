@@ -49,10 +49,7 @@ class Ros2Robot:
             from rclpy.executors import SingleThreadedExecutor
             from rclpy.signals import SignalHandlerOptions
         except ImportError as error:
-            raise UserError(
-                f"--robot ros2 needs {error.name or 'rclpy'}, which comes with ROS 2 and not from PyPI: source "
-                "/opt/ros/DISTRO/setup.bash, and use the Python that ROS was built for"
-            ) from None
+            raise _needs(error) from None
         # rclpy's own handler shuts the context down at Ctrl-C, before the command that stops the robot can be sent.
         rclpy.init(args=["--ros-args", *ros_args] if ros_args else [], signal_handler_options=SignalHandlerOptions.NO)
         self._rclpy, self._mapping = rclpy, mapping
@@ -63,8 +60,13 @@ class Ros2Robot:
         self._bodies: dict[str, _State] = {name: _State() for name in mapping.bodies}
         self._tf: Any = None
         self._tf_seen: dict[str, tuple[int, int]] = {}
-        self._subscribe()
-        self._outputs = make_outputs(self.node, mapping, contract.control_dt, self._position)
+        try:
+            self._subscribe()
+            self._outputs = make_outputs(self.node, mapping, contract.control_dt, self._position)
+        except ImportError as error:  # of messages, which a small ROS installation may lack
+            self.node.destroy_node()
+            rclpy.try_shutdown()
+            raise _needs(error) from None
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, name="ros2", daemon=True)
@@ -242,6 +244,15 @@ class Ros2Robot:
             self._executor.spin()
         except ExternalShutdownException:  # somebody ended ROS: messages stop, readings age, the filter stops the robot
             return
+
+
+def _needs(error: ImportError) -> UserError:
+    package = (error.name or "rclpy").partition(".")[0]
+    return UserError(
+        f"--robot ros2 needs {package}, which comes with ROS 2 and not from PyPI: source /opt/ros/DISTRO/setup.bash, "
+        "and use the Python that ROS was built for; if ROS itself is there, install "
+        f"ros-DISTRO-{package.replace('_', '-')}"
+    )
 
 
 def _pose_values(pose: Any) -> dict[str, float]:

@@ -11,9 +11,9 @@ from sim2real.commands import resolve
 from sim2real.goals_domain import DOMAIN
 from sim2real.types import FloatArray, Obs
 
-pytest.importorskip("stable_baselines3")
+pytest.importorskip("stable_baselines3", reason="needs the extra 'baselines'")
 
-from sb3_peers import KEYS, PEERS, Peer, PeerPolicy, Scoring, build, make_env, settings
+from sb3_peers import KEYS, PEERS, Peer, PeerPolicy, Scoring, build, learner_env, settings
 
 SMALL = Peer("DDPG", {"batch_size": 8, "learning_starts": 50, "policy_kwargs": {"net_arch": [8]}}, envs=1, noise=0.2)
 
@@ -49,7 +49,7 @@ def test_peers_are_scored_on_the_episodes_that_our_trainer_scores_on(tmp_path: P
 
 
 def test_learners_see_nothing_privileged() -> None:
-    env = make_env("FetchReach", "nominal")
+    env = learner_env("FetchReach", "nominal")
     assert set(env.observation_space) == set(KEYS)  # type: ignore[call-overload]
     env.close()
 

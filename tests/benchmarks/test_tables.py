@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+import deployment_tables
 import performance_tables
+import results_table
 from performance_tables import span
 from results_table import rewritten
 
@@ -31,8 +33,10 @@ def test_only_what_stands_between_the_marks_changes() -> None:
 
 
 def test_without_files_every_table_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(performance_tables, "load", lambda name: None)
-    for lines in performance_tables.tables().values():
+    for module in (deployment_tables, performance_tables, results_table):
+        monkeypatch.setattr(module, "load", lambda name: None)
+    tables = [*performance_tables.tables().values(), *deployment_tables.tables().values()]
+    for lines in (*tables, results_table.presets(), results_table.ratios()):
         assert "not measured yet" in "\n".join(lines)
         assert len({line.count("|") for line in lines}) == 1
 

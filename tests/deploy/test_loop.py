@@ -208,7 +208,11 @@ def test_patience_ends_when_no_usable_reading_comes() -> None:
     assert loop.latches == 1
 
 
-def test_the_watchdog_holds_a_hanging_loop_and_the_filter_hears_of_it() -> None:
+@pytest.mark.parametrize(
+    ("failures", "line"),
+    [(0, "the watchdog held the robot: no command"), (10**6, "the watchdog could not hold the robot (bus off): no")],
+)
+def test_the_watchdog_holds_a_hanging_loop_and_the_filter_hears_of_it(failures: int, line: str) -> None:
     contract = make_contract(dt=0.02)
 
     class Hanging(ScriptedRobot):
@@ -226,13 +230,14 @@ def test_the_watchdog_holds_a_hanging_loop_and_the_filter_hears_of_it() -> None:
             time.sleep(max(until - time.monotonic(), 0.0))
 
     robot, lines = Hanging(contract), list[str]()
+    robot.holds_that_fail = failures
     # So patient that only the watchdog can begin the policy's memory anew.
     config = SafetyConfig(ramp_steps=0, max_observation_age_s=60, timeout_s=60)
     loop = ControlLoop(robot, SafetyFilter(FakeRunner(contract, constant(0.5)), config), tell=lines.append)
     loop.run(5)
     assert loop.watchdog_holds >= 1
     assert "hold" in robot.told[3:-1]
-    assert lines[0].startswith("the watchdog held the robot")
+    assert lines[0].startswith(line)
     assert loop.reasons["gap"] >= 1
 
 

@@ -169,6 +169,10 @@ def test_elements_without_kinds_come_from_the_file(file: Any) -> None:
         ({"commands": {"finger_displacement": {"low": 1, "high": 0}}}, "low 1.0 has to be below high 0.0"),
         ({"commands": {"gripper_displacement_x": {"field": "x"}}}, "unknown field 'x'"),
         ({"commands": {"gripper_displacement_x": {"to": "trajectory"}}}, "a trajectory needs a joint"),
+        (
+            {"commands": {"gripper_displacement_x": {"to": "gripper", "joint": "a"}}},
+            "commands: gripper_displacement_x, finger_displacement all go to the gripper, which takes one",
+        ),
         ({"commands": {"gripper_displacement_x": {"hold": "lst"}}}, "unknown hold 'lst'. Did you mean 'last'?"),
     ],
 )

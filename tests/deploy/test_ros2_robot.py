@@ -286,3 +286,10 @@ def test_without_ros_one_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "rclpy", None)
     with pytest.raises(UserError, match=r"needs rclpy, which comes with ROS 2 .* source /opt/ros/DISTRO/setup.bash"):
         Ros2Robot(FETCH, load_mapping(FETCH))
+
+
+def test_without_a_package_of_messages_likewise(ros: Ros, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "control_msgs.action", None)
+    with pytest.raises(UserError, match=r"needs control_msgs, .* install ros-DISTRO-control-msgs"):
+        Ros2Robot(FETCH, load_mapping(FETCH))
+    assert ros.events == ["destroyed", "shut down"]

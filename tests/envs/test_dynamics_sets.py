@@ -32,6 +32,8 @@ def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
         (Distribution("uniform", ((0.0, 1.0), (2.0, 5.0))), 0.125, 0.5),  # total length 4: 0.125 -> 0.5 along
         (Distribution("uniform", ((0.0, 1.0), (2.0, 5.0))), 0.5, 3.0),  # 2 along: 1 into the second interval
         (Distribution("log_uniform", ((0.25, 0.5), (2.0, 4.0))), 0.75, 2 * math.sqrt(2)),
+        # 1/x from 1 to 1/2, then from 1/4 to 1/8: 0.4 of all 5/8 is 1/4, at 1/x = 3/4.
+        (Distribution("inverse_uniform", ((1.0, 2.0), (4.0, 8.0))), 0.4, 4 / 3),
         (Distribution("inverse_uniform", ((1.0, 8.0),)), 0.5, 16 / 9),  # 1/x is halfway between 1 and 1/8: 9/16
         (Distribution("normal", ((1.0, 0.2),)), 0.5, 1.0),
         (Distribution("normal", ((1.0, 0.2),)), 0.8413447460685429, 1.2),  # one standard deviation
@@ -80,6 +82,12 @@ def test_a_file_can_stand_on_a_file(tmp_path: Path) -> None:
     assert upper["gravity"] == Distribution("uniform", ((0.9, 1.0),))
 
 
+@pytest.mark.parametrize("kind", ["uniform", "log_uniform", "inverse_uniform"])
+def test_a_range_may_have_a_hole(tmp_path: Path, kind: str) -> None:
+    loaded = load_dynamics(write(tmp_path, f"parameters: {{object_mass: {{{kind}: [[1, 2], [4, 8]]}}}}"))
+    assert loaded["object_mass"].intervals == ((1.0, 2.0), (4.0, 8.0))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -94,6 +102,7 @@ def test_a_file_can_stand_on_a_file(tmp_path: Path) -> None:
         ("parameters: {object_mass: {normal: [[1, 2], [3, 4]]}}", "takes [mean, std]"),
         ("parameters: {object_mass: {normal: [1, -2]}}", "negative spread"),
         ("parameters: {object_mass: {exponential: [1, 2]}}", "takes a mean"),
+        ("parameters: {object_mass: {exponential: [[1, 2]]}}", "takes a mean"),
         ("parameters: {object_mass: {uniform: [1, 2], normal: [1, 2]}}", "one of {uniform"),
         ("parameters: {object_mass: [1, 2]}", "give a number or one of"),
         ("parameters: {object_mass: heavy}", "give a number or one of"),

@@ -90,6 +90,12 @@ def test_exploring_starts_are_near_and_the_share_asked_for() -> None:
     assert bool((half[moved] < 0.101).all())
 
 
+def test_only_exploring_starts_look_for_a_grasp() -> None:
+    held = {name: TASKS[name].initial(near_starts=True).held for name in ("FetchPush", "FetchPickAndPlace")}
+    assert held["FetchPush"] is None and held["FetchPickAndPlace"] is not None
+    assert TASKS["FetchPickAndPlace"].initial().held is None
+
+
 def test_exploring_starts_of_pick_and_place_lie_under_the_gripper_or_are_held() -> None:
     def start(near_starts: float) -> tuple[Any, Any]:
         env = make_vec("FetchPickAndPlace", 40, "nominal", seed=5, threads=1, near_starts=near_starts)

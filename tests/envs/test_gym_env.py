@@ -30,7 +30,7 @@ def test_gymnasiums_checker_passes(name: str) -> None:
 
 @pytest.mark.parametrize("name", IDS)
 def test_stable_baselines_checker_passes(name: str) -> None:
-    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    checker = pytest.importorskip("stable_baselines3.common.env_checker", reason="needs the extra 'baselines'")
     env = gymnasium.make(name, dynamics="unseen")
     checker.check_env(env.unwrapped, warn=True)
     env.close()
