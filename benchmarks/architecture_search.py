@@ -30,9 +30,9 @@ from sim2real.search_types import Architecture, Scored, SearchSpec
 OUT = ROOT / "results" / "architecture_search.json"
 PRESETS = {"cells": "nas_cells", "images": "nas_fashion", "policy": "nas_policy"}
 """Where the controller's options come from."""
-BUDGET = {"cells": 160, "images": 160, "policy": 80}
+BUDGET = {"cells": 64, "images": 64, "policy": 64}
 """Architectures of a search; one that comes again counts again."""
-LAST = 40
+LAST = 16
 """Architectures at the end of a search whose mean says how far it has moved to good ones."""
 HEADLINE_SEEDS = 3
 Rewards = NDArray[np.float64]

@@ -23,10 +23,12 @@ FOLDER = Path(__file__).resolve().parent.parent / "results" / "architecture_tabl
 SEED = 0
 """Of every child: initial weights, data order, episodes."""
 PARTS = {
-    # All trees of base 2 with c added to the first leaf: 512 cells.
+    # Trees of base 2 whose first leaf adds, with c added to it: 128 cells.
     "cells": SearchConfig(
         space="cells",
         only={
+            "node_0_combine": ("add",),
+            "node_0_activation": ("identity", "tanh"),
             "inject_combine": ("add",),
             "inject_activation": ("identity",),
             "cell_from": ("0",),
@@ -35,10 +37,12 @@ PARTS = {
         cells=CellConfig(hidden=32, updates=60, steps=24, learning_rate=2e-2),
         workers=1,
     ),
-    # Three layers of small networks for small pictures, all ways to skip: 512 networks.
+    # Three layers of small networks for small pictures, all ways to skip: 128 networks.
     "images": SearchConfig(
         space="images",
-        only={f"height_{i}": ("1", "3") for i in range(3)} | {f"width_{i}": ("3",) for i in range(3)},
+        only={f"height_{i}": ("1", "3") for i in range(3)}
+        | {f"width_{i}": ("3",) for i in range(3)}
+        | {"height_0": ("1",), "filters_0": ("4",)},
         images=ImageConfig(
             layers=3,
             filters=(4, 16),

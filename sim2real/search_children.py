@@ -23,7 +23,7 @@ from sim2real.pool import Workers
 from sim2real.result_cache import Numbers, ResultCache
 from sim2real.search_types import Architecture, Labels, Scored, SearchSpec
 
-SIDE_BY_SIDE = 32
+SIDE_BY_SIDE = 8
 """Most cells that are trained in one go."""
 FILE = "children.jsonl"
 """Results in a run's folder."""
