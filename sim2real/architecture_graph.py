@@ -9,9 +9,9 @@ from sim2real.envs.convnets import connections, unread
 from sim2real.envs.policy_networks import effective
 from sim2real.envs.recurrent_cells import inner_nodes
 from sim2real.search_types import Labels
-from sim2real.svg import Chart
+from sim2real.svg import Chart, Point
 
-_WIDTH, _HEIGHT, _GAP = 190.0, 34.0, 30.0
+_WIDTH, _HEIGHT, _GAP, _LANE = 190.0, 34.0, 30.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -89,21 +89,29 @@ def policy_graph(labels: Labels) -> Graph:
 
 
 def draw(graph: Graph) -> str:
-    """Rows by depth, from top to bottom."""
+    """Rows by depth, from top to bottom; a line that passes rows goes around their boxes, in a lane of its own."""
     depth = graph.depth()
     rows = [[node for node in graph.texts if depth[node] == d] for d in range(max(depth.values()) + 1)]
-    width = max(len(row) for row in rows) * (_WIDTH + _GAP) + _GAP
-    chart = Chart(max(width, 700.0), len(rows) * (_HEIGHT + _GAP) + _GAP, "best architecture")
+    passing = sum(depth[b] - depth[a] > 1 for a, b in graph.edges)
+    boxes = max(len(row) for row in rows) * (_WIDTH + _GAP)
+    chart = Chart(
+        max(boxes + 2 * (passing + 1) * _LANE, 700.0), len(rows) * (_HEIGHT + _GAP) + _GAP, "best architecture"
+    )
     places = {
-        node: (chart.width * (k + 1) / (len(row) + 1), _GAP + d * (_HEIGHT + _GAP))
-        for d, row in enumerate(rows)
+        node: (chart.width / 2 + (k - (len(row) - 1) / 2) * (_WIDTH + _GAP), _GAP + depth[node] * (_HEIGHT + _GAP))
+        for row in rows
         for k, node in enumerate(row)
     }
+    lanes = 0
     for a, b in graph.edges:
         (x0, y0), (x1, y1) = places[a], places[b]
-        # A little to the side where a line passes rows, so that it does not hide behind the boxes between.
-        bend = [((x0 + x1) / 2 + _WIDTH * 0.62, (y0 + _HEIGHT + y1) / 2)] if depth[b] - depth[a] > 1 else []
-        chart.line([(x0, y0 + _HEIGHT), *bend, (x1, y1)], "curve muted")
+        around: list[Point] = []
+        if depth[b] - depth[a] > 1:
+            lanes += 1
+            between = [places[node][0] for row in rows[depth[a] + 1 : depth[b]] for node in row]
+            lane = max(between) + _WIDTH / 2 + lanes * _LANE
+            around = [(lane, y0 + _HEIGHT + _GAP), (lane, y1 - _GAP)]
+        chart.line([(x0, y0 + _HEIGHT), *around, (x1, y1)], "curve muted")
     for node, (x, y) in places.items():
         chart.rectangle(x - _WIDTH / 2, y, _WIDTH, _HEIGHT, "trained", hint=node, opacity=1.0)
         chart.text(x, y + _HEIGHT / 2 + 5, graph.texts[node], "label middle")
@@ -111,4 +119,6 @@ def draw(graph: Graph) -> str:
 
 
 def _step(labels: Labels, step: str) -> str:
-    return f"{labels[f'{step}_activation']} of {str(labels[f'{step}_combine']).replace('elem_mult', 'product')}"
+    combined = {"add": "sum", "elem_mult": "product"}[str(labels[f"{step}_combine"])]
+    activation = labels[f"{step}_activation"]
+    return combined if activation == "identity" else f"{activation} of {combined}"
