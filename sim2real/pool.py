@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -59,10 +60,14 @@ def run_jobs(
 
 
 class Workers:
-    """Processes that stay for the next jobs; with one, everything happens in this process. Close them at the end."""
+    """Processes that stay for the next jobs; with one, everything happens in this process. Close them at the end.
 
-    def __init__(self, workers: int) -> None:
+    With ``shielded``, Ctrl-C is for this process alone: jobs at work are finished, and it can stop in an orderly way.
+    """
+
+    def __init__(self, workers: int, *, shielded: bool = False) -> None:
         self.workers = workers
+        self._start = _shielded_thread if shielded else _one_thread
         self._pool: ProcessPoolExecutor | None = None
 
     def completed(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[int, Result]]:
@@ -73,7 +78,7 @@ class Workers:
                 yield index, work(job)
             return
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _one_thread)
+            self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), self._start)
         waiting = iter(range(len(jobs)))
         running: dict[Future[Result], int] = {}
         finished = False
@@ -105,6 +110,12 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _shielded_thread() -> None:
+    # A terminal sends Ctrl-C to all processes of a command.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _one_thread()
 
 
 def _one_thread() -> None:

@@ -109,7 +109,7 @@ class Children:
     def __init__(self, config: SearchConfig, *, seed: int, test: bool = False) -> None:
         self.config, self.task, self.seed, self.test = config, space_of(config), seed, test
         self.cache = ResultCache()
-        self._workers = Workers(config.workers)
+        self._workers = Workers(config.workers, shielded=True)
 
     def keep_in(self, folder: Path) -> None:
         """Keep results in ``folder``, and take in those that are there."""

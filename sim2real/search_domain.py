@@ -47,7 +47,9 @@ def _training_scores(config: ExperimentConfig) -> TrainingScores:
 
     def scores(policy: FoundArchitecture) -> Mapping[str, float]:
         children = _of_seeds(source, policy.architecture(), seeds, test=False)
-        return Scores({"best": _columns(source.results(children)[0])}).scalars("best")
+        results, _ = source.results(children)
+        source.close()  # the search has processes of its own
+        return Scores({"best": _columns(results)}).scalars("best")
 
     return scores
 

@@ -29,6 +29,11 @@ def mistake(x: int) -> int:
     raise UserError(f"job {x} is a mistake")
 
 
+def interrupt_and_go_on(x: int) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    return x
+
+
 def one(_: Any) -> int:
     return 1
 
@@ -71,3 +76,8 @@ def test_workers_stay_for_the_next_jobs_and_begin_anew_after_a_caller_that_left(
         with pytest.raises(UserError, match="job 7 is a mistake"):
             list(pool.completed(mistake, [7, 7, 7, 7, 7, 7]))
         assert dict(pool.completed(square, [8]))[0][0] == 64
+
+
+def test_shielded_workers_finish_their_jobs_when_the_terminal_interrupts() -> None:
+    with Workers(2, shielded=True) as pool:
+        assert dict(pool.completed(interrupt_and_go_on, [1, 2])) == {0: 1, 1: 2}

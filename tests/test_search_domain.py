@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sim2real.agents.evolution import EvolutionConfig
 from sim2real.cli import main
+from sim2real.commands import resolve
 from sim2real.search_children import FILE
 
 OVERLAY = {
@@ -59,3 +61,8 @@ def test_a_missing_text_is_a_message(
     monkeypatch.delenv("SIM2REAL_DATA", raising=False)
     assert main(["train", "nas_cells", "--run-dir", str(tmp_path / "run"), "--set", "env.workers=1"]) == 2
     assert "SIM2REAL_DATA" in capsys.readouterr().err
+
+
+def test_a_control_takes_the_presets_place() -> None:
+    config = resolve("nas_cells", ["algorithm=evolution", "agent=null", "agent.population=16"])
+    assert config.agent == EvolutionConfig(population=16) and config.env.space == "cells"
