@@ -66,3 +66,20 @@ def test_a_missing_text_is_a_message(
 def test_a_control_takes_the_presets_place() -> None:
     config = resolve("nas_cells", ["algorithm=evolution", "agent=null", "agent.population=16"])
     assert config.agent == EvolutionConfig(population=16) and config.env.space == "cells"
+
+
+def test_networks_of_the_robot_policy_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("sim2real.metrics._tensorboard", lambda run_dir, samples: None)
+    monkeypatch.chdir(tmp_path)
+    tiny = ["evaluate_after=[1]", "episodes=1", "num_envs=1", "updates_per_collect=1"]
+    options = [
+        "env.workers=1",
+        "trainer.eval_episodes=1",
+        "agent.batch=1",
+        *(f"env.policy.{option}" for option in tiny),
+    ]
+    assert main(["train", "nas_policy", "--run-dir", "run", "--total-samples", "1", "--set", *options]) == 0
+    assert main(["report", "run", "--episodes", "1"]) == 0
+    page = Path("run/report.html").read_text()
+    assert "latency_us" in page and "state, goal" in page
