@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from sim2real.agents import maml_rl, policy_gradient
+from sim2real.agents import evolution, maml_rl, policy_gradient, random_search
 from sim2real.agents.episodic import episodic
 from sim2real.agents.lstm_learner import LSTMLearner, LSTMLearnerConfig
 from sim2real.agents.maml import MAML, MAMLPolicy
@@ -16,6 +16,7 @@ from sim2real.agents.maml_config import MAMLConfig
 from sim2real.agents.maml_rl import MAMLRL, MAMLRLConfig
 from sim2real.agents.matching import MatchingConfig, MatchingNet
 from sim2real.agents.meta_lstm import MetaLSTM, MetaLSTMConfig
+from sim2real.agents.nas import NAS, NASConfig, NASPolicy
 from sim2real.agents.nearest_neighbour import NearestNeighbour, NearestNeighbourConfig
 from sim2real.agents.policy_gradient import PolicyGradient, PolicyGradientConfig
 from sim2real.agents.protonet import ProtoNet, ProtoNetConfig
@@ -27,6 +28,7 @@ from sim2real.agents.rl2_config import RL2Config
 from sim2real.agents.rl2_networks import RL2Policy
 from sim2real.few_shot_types import FewShotSpec
 from sim2real.meta_rl_types import FamilySpec
+from sim2real.search_types import SearchSpec
 from sim2real.types import Algorithm, TaskSpec
 
 
@@ -64,4 +66,15 @@ AGENTS: dict[str, AgentEntry] = {
     ),
     "maml_rl": AgentEntry(MAMLRLConfig, MAMLRL, maml_rl.build_policy, "meta_rl", FamilySpec),
     "rl2": AgentEntry(RL2Config, RL2, RL2Policy, "meta_rl", FamilySpec),
+    "nas": AgentEntry(NASConfig, NAS, NASPolicy, "search", SearchSpec),
+    "random_search": AgentEntry(
+        random_search.RandomSearchConfig,
+        random_search.RandomSearch,
+        random_search.build_policy,
+        "search",
+        SearchSpec,
+    ),
+    "evolution": AgentEntry(
+        evolution.EvolutionConfig, evolution.Evolution, evolution.build_policy, "search", SearchSpec
+    ),
 }

@@ -19,6 +19,10 @@ TrainingScores = Callable[[Any], Mapping[str, float]]
 """Scores the policy learned so far, on the same test every time."""
 
 
+def _nothing(source: Any, folder: Path) -> None:
+    pass
+
+
 def _no_figures(policy: Any, meta: Mapping[str, Any], seed: int) -> list[str]:
     return []
 
@@ -39,6 +43,8 @@ class Domain:
     """What the learner gathers from; ``source.task`` says what a policy for it is made for."""
     training_scores: Callable[[ExperimentConfig], TrainingScores]
     """In environments or tasks of its own, so that training goes on as if nothing had been scored."""
+    keep: Callable[[Any, Path], None] = _nothing
+    """``keep(source, folder)``: lets the source keep results in the run's folder, and take in those that are there."""
     episodes: int = 200
     """Default of ``--episodes``: episodes for each set of dynamics, or unseen test tasks."""
     measure: Callable[..., Scores] | None = None
@@ -51,7 +57,7 @@ class Domain:
     """``figures(policy, meta, seed)``: further sections of the report, as ``report.section`` makes them."""
 
 
-NAMES = ("goals", "meta_rl", "few_shot")
+NAMES = ("goals", "meta_rl", "few_shot", "search")
 
 
 def domain(name: str) -> Domain:
