@@ -8,7 +8,6 @@ training are here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,9 @@ from sim2real.agents.episodic import EpisodicConfig
 from sim2real.agents.few_shot_losses import LOSSES
 from sim2real.few_shot_types import Examples, FewShotSpec, TaskBatch
 from sim2real.types import Metrics
+
+Context = tuple[Tensor, ...]
+"""What a learner keeps of B support sets, each tensor with a leading axis of tasks."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ class ConditionedLearner(nn.Module):
         self.spec = spec
         self.embed = Embedding(config.embedding, spec.input_shape)
 
-    def condition(self, embedded: Tensor, targets: Tensor) -> Any:
-        """What `answer` needs to know of the support set: embedded [B, S, D] and targets as in `Examples`."""
+    def condition(self, embedded: Tensor, targets: Tensor, ways: int) -> Context:
+        """What `answer` needs to know of the support set: embedded [B, S, D], targets as in `Examples`, of so many
+        classes."""
         raise NotImplementedError
 
-    def answer(self, context: Any, embedded: Tensor) -> Tensor:
+    def answer(self, context: Context, embedded: Tensor) -> Tensor:
         """Logits or numbers [B, Q, O] for embedded queries [B, Q, D]."""
         raise NotImplementedError
 
@@ -50,7 +53,7 @@ class ConditionedLearner(nn.Module):
         """Inputs [B, S, ...], targets, inputs [B, Q, ...] -> [B, Q, O]; in training, batch norm sees all of them."""
         both = self.embed(torch.cat([support, query], 1))
         seen, asked = both.split([support.shape[1], query.shape[1]], 1)
-        return self.answer(self.condition(seen, targets), asked)
+        return self.answer(self.condition(seen, targets, self.ways_of(targets)), asked)
 
     def loss(self, batch: TaskBatch) -> tuple[Tensor, Metrics]:
         """Mean loss over all queries of all tasks: cross-entropy or squared error."""
@@ -60,7 +63,12 @@ class ConditionedLearner(nn.Module):
     @torch.no_grad()
     def adapt(self, support: Examples) -> ConditionedPredictor:
         """Read the support sets of B tasks."""
-        return ConditionedPredictor(self, self.condition(self.embed(support.inputs), support.targets))
+        ways = self.ways_of(support.targets)
+        return ConditionedPredictor(self, self.condition(self.embed(support.inputs), support.targets, ways))
+
+    def ways_of(self, targets: Tensor) -> int:
+        """Classes of a support set [B, S] that has examples of each: most learners of this kind take any number."""
+        return ways_of(targets) if self.spec.kind == "classification" else 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class ConditionedPredictor:
     """A learner with what it knows of B tasks."""
 
     learner: ConditionedLearner
-    context: Any
+    context: Context
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> dict[str, Tensor]:

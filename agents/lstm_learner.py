@@ -16,10 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner
+from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, Context
 from sim2real.few_shot_types import FewShotSpec
-
-LSTMState = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -47,17 +45,19 @@ class LSTMLearner(ConditionedLearner):
         self.lstm = nn.LSTM(size + outputs + 1, config.units, config.layers, batch_first=True)
         self.head = nn.Linear(config.units, outputs)
 
-    def condition(self, embedded: Tensor, targets: Tensor) -> LSTMState:
-        """The state after the support set: h and c, each [layers, B, units]."""
+    def condition(self, embedded: Tensor, targets: Tensor, ways: int) -> Context:
+        """The state after the support set: h and c, each [B, layers, units]."""
         labels = one_hot(targets, self.spec.ways) if self.spec.kind == "classification" else targets
         known = torch.cat([labels.to(embedded.dtype), torch.ones_like(embedded[..., :1])], -1)
         pairs = torch.cat([self.norm(embedded), known], -1)
-        return self.lstm(pairs)[1]  # type: ignore[no-any-return]
+        h, c = self.lstm(pairs)[1]
+        return h.transpose(0, 1), c.transpose(0, 1)
 
-    def answer(self, context: LSTMState, embedded: Tensor) -> Tensor:
+    def answer(self, context: Context, embedded: Tensor) -> Tensor:
         """[B, Q, O], every query from the same state."""
         tasks, queries, _ = embedded.shape
         blank = embedded.new_zeros((tasks, queries, self.spec.output_size + 1))
         asked = torch.cat([self.norm(embedded), blank], -1).reshape(tasks * queries, 1, -1)
-        h, c = (s.repeat_interleave(queries, 1) for s in context)
+        # [B, L, H] -> [L, B * Q, H]
+        h, c = (s.transpose(0, 1)[:, :, None].expand(-1, -1, queries, -1).flatten(1, 2).contiguous() for s in context)
         return self.head(self.lstm(asked, (h, c))[0]).reshape(tasks, queries, -1)  # type: ignore[no-any-return]

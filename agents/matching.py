@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, only_classification, ways_of
+from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, Context, only_classification
 from sim2real.agents.similarity import Scale, Similarity, similarity
 from sim2real.few_shot_types import FewShotSpec
 
@@ -55,6 +55,9 @@ class MatchingConfig(ConditionedConfig):
 class MatchingNet(ConditionedLearner):
     """A weighted vote of the support examples. Raises ``ValueError`` for a regression."""
 
+    any_ways = True
+    """It takes tasks of other numbers of classes than it was trained on."""
+
     def __init__(self, config: MatchingConfig, spec: FewShotSpec) -> None:
         super().__init__(config, spec)
         only_classification(spec, "matching networks")
@@ -64,12 +67,12 @@ class MatchingNet(ConditionedLearner):
         self.support_context = SupportContext(size) if full else None
         self.query_context = QueryContext(size, config.attention_steps, config.readout) if full else None
 
-    def condition(self, embedded: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def condition(self, embedded: Tensor, targets: Tensor, ways: int) -> Context:
         """g(x_i, S) [B, S, D] and one-hot labels [B, S, W]."""
-        members = one_hot(targets, ways_of(targets)).to(embedded.dtype)
+        members = one_hot(targets, ways).to(embedded.dtype)
         return (self.support_context(embedded) if self.support_context else embedded), members
 
-    def answer(self, context: tuple[Tensor, Tensor], embedded: Tensor) -> Tensor:
+    def answer(self, context: Context, embedded: Tensor) -> Tensor:
         """log p(y | x, S): [B, Q, W]."""
         support, members = context
         query = self.query_context(embedded, support) if self.query_context else embedded

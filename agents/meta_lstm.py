@@ -81,7 +81,7 @@ class MetaLSTM(nn.Module):
     def loss(self, batch: TaskBatch) -> tuple[Tensor, Metrics]:
         """Query loss after the last update, mean over tasks; differentiable in rule and first parameters."""
         theta, buffers = self._learn(batch.support)[-1]
-        outputs = self._outputs(theta, buffers, batch.query.inputs, self.config.train_statistics)
+        outputs = self.outputs(theta, buffers, batch.query.inputs, self.config.train_statistics)
         return prediction_loss(outputs, batch.query.targets, self.spec)
 
     def adapt(self, support: Examples) -> MetaLSTMPredictor:
@@ -118,7 +118,7 @@ class MetaLSTM(nn.Module):
             losses = self._over_tasks(loss)(self._by_name(leaf, buffers), support.inputs, support.targets)
             return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
 
-    def _outputs(self, theta: Tensor, buffers: Parameters, inputs: Tensor, statistics: Statistics) -> Tensor:
+    def outputs(self, theta: Tensor, buffers: Parameters, inputs: Tensor, statistics: Statistics) -> Tensor:
         """[B, Q, O], normalised by the support set's statistics in ``buffers`` or by those of ``inputs``."""
         self.network.train(statistics == "query")
 
@@ -148,12 +148,18 @@ class MetaLSTMPredictor:
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> dict[str, Tensor]:
-        """[B, n, *input_shape] -> ``step_0`` (not adapted) ... each [B, n, O]."""
-        statistics = self.meta.config.test_statistics
-        return {
-            f"step_{k}": self.meta._outputs(theta, buffers, inputs, statistics)
+        """[B, n, *input_shape] -> ``step_0`` (not adapted) ... each [B, n, O].
+
+        Before them, where the learner has batch norm, the last step under both kinds of statistics by their names.
+        """
+        meta, (theta, buffers) = self.meta, self.path[-1]
+        kinds: tuple[Statistics, ...] = ("query", "support") if buffers else ()
+        both = {f"{kind}_statistics": meta.outputs(theta, buffers, inputs, kind) for kind in kinds}
+        steps = {
+            f"step_{k}": meta.outputs(theta, buffers, inputs, meta.config.test_statistics)
             for k, (theta, buffers) in enumerate(self.path)
         }
+        return both | steps
 
 
 def _network(config: MetaLSTMConfig, spec: FewShotSpec) -> nn.Module:

@@ -29,6 +29,9 @@ class NearestNeighbourConfig:
 class NearestNeighbour(nn.Module):
     """Euclidean distance between inputs; a `MetaLearner`. Raises ``ValueError`` for a regression."""
 
+    any_ways = True
+    """It takes tasks of other numbers of classes than it was trained on."""
+
     def __init__(self, config: NearestNeighbourConfig, spec: FewShotSpec) -> None:
         super().__init__()
         only_classification(spec, "nearest neighbours")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, only_classification, ways_of
+from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, Context, only_classification
 from sim2real.agents.similarity import Scale, Similarity, class_means, similarity
 from sim2real.few_shot_types import FewShotSpec
 
@@ -31,16 +31,19 @@ class ProtoNetConfig(ConditionedConfig):
 class ProtoNet(ConditionedLearner):
     """Scores a query by its similarity to the mean of each class. Raises ``ValueError`` for a regression."""
 
+    any_ways = True
+    """It takes tasks of other numbers of classes than it was trained on."""
+
     def __init__(self, config: ProtoNetConfig, spec: FewShotSpec) -> None:
         super().__init__(config, spec)
         only_classification(spec, "prototypical networks")
         self.metric = config.metric
         self.scale = Scale(10.0, learn=True) if config.metric == "cosine" else Scale(1.0, learn=False)
 
-    def condition(self, embedded: Tensor, targets: Tensor) -> Tensor:
+    def condition(self, embedded: Tensor, targets: Tensor, ways: int) -> Context:
         """The prototypes [B, W, D], equation 1."""
-        return class_means(embedded, targets, ways_of(targets))
+        return (class_means(embedded, targets, ways),)
 
-    def answer(self, context: Tensor, embedded: Tensor) -> Tensor:
+    def answer(self, context: Context, embedded: Tensor) -> Tensor:
         """Logits whose softmax is equation 2: [B, Q, W]."""
-        return self.scale(similarity(embedded, context, self.metric))  # type: ignore[no-any-return]
+        return self.scale(similarity(embedded, context[0], self.metric))  # type: ignore[no-any-return]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +17,9 @@ from sim2real.envs.dynamics_tasks import DynamicsSource, Rollouts
 from sim2real.envs.fewshot import SinusoidSource
 from sim2real.envs.omniglot import OmniglotSource, Part, Split
 from sim2real.envs.omniglot_files import load_characters
+from sim2real.errors import UserError
+from sim2real.exportable import ExportError
+from sim2real.few_shot_export import export_learner
 from sim2real.few_shot_figures import sinusoid_figure
 from sim2real.few_shot_scores import score_tasks
 from sim2real.few_shot_types import MetaLearner, TaskSource
@@ -33,11 +38,13 @@ class FewShotConfig:
     tasks: Literal["sinusoid", "omniglot", "dynamics"] = "sinusoid"
     """Family of tasks. dynamics: predict how a robot moves under dynamics drawn for the task."""
     ways: int = 5
-    """Classes of a task; regression has none."""
+    """Classes of a task in training; regression has none."""
     shots: int = 10
     """Support examples in training (of each class)."""
     queries: int = 10
     """Query examples in training (of each class)."""
+    eval_ways: tuple[int, ...] = ()
+    """Classes of a task at test, as ``eval_shots``: more than in training only for learners that take any number."""
     eval_shots: tuple[int, ...] = ()
     """Support examples at test; the first number is what scores count for, more are scored beside it. Empty: as in
     training."""
@@ -68,13 +75,23 @@ class FewShotConfig:
         at_least(self, 2, "ways")
         if any(shots < 1 for shots in self.eval_shots):
             raise ValueError(f"eval_shots have to be at least 1, got {list(self.eval_shots)}")
+        if any(ways < 2 for ways in self.eval_ways):
+            raise ValueError(f"eval_ways have to be at least 2, got {list(self.eval_ways)}")
 
     @property
-    def test_shots(self) -> tuple[int, ...]:
-        return self.eval_shots or (self.shots,)
+    def tests(self) -> dict[str, tuple[int, int]]:
+        """Ways and shots at test, by what is added to a metric's name: nothing for the first, which scores count for;
+        ``_20_way``, ``_5_shot``, ``_20_way_5_shot`` for the others."""
+        every_ways, every_shots = self.eval_ways or (self.ways,), self.eval_shots or (self.shots,)
+        found = {}
+        for ways, shots in itertools.product(every_ways, every_shots):
+            way = f"_{ways}_way" if ways != every_ways[0] else ""
+            shot = f"_{shots}_shot" if shots != every_shots[0] else ""
+            found[way + shot] = (ways, shots)
+        return found
 
 
-def make_source(env: FewShotConfig, part: Part, *, shots: int, queries: int, seed: int) -> TaskSource:
+def make_source(env: FewShotConfig, part: Part, *, ways: int, shots: int, queries: int, seed: int) -> TaskSource:
     """Tasks of the family. Those drawn from a formula differ between parts in their seed alone."""
     seed = component_seed(seed, part)
     if env.tasks == "sinusoid":
@@ -87,7 +104,7 @@ def make_source(env: FewShotConfig, part: Part, *, shots: int, queries: int, see
         load_characters(env.data, download=env.download),
         part,
         split=env.split,
-        ways=env.ways,
+        ways=ways,
         shots=shots,
         queries=queries,
         seed=seed,
@@ -105,7 +122,7 @@ def _describe(env: FewShotConfig) -> str:
 
 def _source(config: ExperimentConfig) -> TaskSource:
     env: FewShotConfig = config.env
-    return make_source(env, "train", shots=env.shots, queries=env.queries, seed=config.seed)
+    return make_source(env, "train", ways=env.ways, shots=env.shots, queries=env.queries, seed=config.seed)
 
 
 def _training_scores(config: ExperimentConfig) -> TrainingScores:
@@ -116,8 +133,7 @@ def _training_scores(config: ExperimentConfig) -> TrainingScores:
 
     def scores(policy: MetaLearner) -> Mapping[str, float]:
         if not made:  # made on first use: a short trial may never need it
-            shots = env.test_shots[0]
-            source = make_source(env, "validation", shots=shots, queries=env.eval_queries, seed=config.seed)
+            source = _test_source(policy, env, "validation", "", seed=config.seed)
             made.append((source, source.state_dict()))
         source, start = made[0]
         source.load_state_dict(start)
@@ -131,14 +147,13 @@ def _training_scores(config: ExperimentConfig) -> TrainingScores:
 
 
 def measure(policy: Any, meta: Mapping[str, Any], *, episodes: int, seed: int) -> Scores:
-    """Error or accuracy on ``episodes`` test tasks in every setting of the learner, for each of ``eval_shots``."""
+    """Error or accuracy on ``episodes`` test tasks in every setting of the learner, for each of ``env.tests``."""
     env = build(FewShotConfig, meta["env"], "env")
     values: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
-    for k, shots in enumerate(env.test_shots):
-        source = make_source(env, "test", shots=shots, queries=env.eval_queries, seed=seed)
+    for test in env.tests:
+        source = _test_source(policy, env, "test", test, seed=seed)
         for setting, metrics in score_tasks(policy, source, episodes, device=_device(policy)).items():
-            named = {name if k == 0 else f"{name}_{shots}_shot": numbers for name, numbers in metrics.items()}
-            values.setdefault(setting, {}).update(named)
+            values.setdefault(setting, {}).update({f"{name}{test}": numbers for name, numbers in metrics.items()})
     return Scores(values)
 
 
@@ -147,8 +162,28 @@ def figures(policy: Any, meta: Mapping[str, Any], seed: int) -> list[str]:
     env = build(FewShotConfig, meta["env"], "env")
     if env.tasks != "sinusoid" or env.reveal:
         return []
-    source = make_source(env, "test", shots=env.test_shots[0], queries=1, seed=seed)
+    ways, shots = env.tests[""]
+    source = make_source(env, "test", ways=ways, shots=shots, queries=1, seed=seed)
     return [sinusoid_figure(policy, source.sample(3))]
+
+
+def export(policy: Any, meta: Mapping[str, Any], out: Path) -> Path:
+    """Write a learner that adapts by a forward pass as ONNX files to ``out``, for tasks as the score counts them."""
+    env = build(FewShotConfig, meta["env"], "env")
+    if not hasattr(policy, "condition"):
+        raise ExportError(f"{meta['algorithm']} adapts by gradient steps; what is exported is one forward pass")
+    return export_learner(policy, _test_source(policy, env, "test", "", seed=0), out, origin=meta)
+
+
+def _test_source(policy: Any, env: FewShotConfig, part: Part, test: str, *, seed: int) -> TaskSource:
+    """Tasks of one of ``env.tests``. Raises ``UserError`` for more classes than the learner can tell apart."""
+    ways, shots = env.tests[test]
+    if env.tasks == "omniglot" and ways > env.ways and not getattr(policy, "any_ways", False):
+        raise UserError(
+            f"eval_ways asks for {ways} classes, and this learner is made for the {env.ways} it is trained on: "
+            f"give at most {env.ways}, or take protonet or matching"
+        )
+    return make_source(env, part, ways=ways, shots=shots, queries=env.eval_queries, seed=seed)
 
 
 def _device(policy: Any) -> torch.device:
@@ -164,5 +199,6 @@ DOMAIN = Domain(
     training_scores=_training_scores,
     episodes=600,
     measure=measure,
+    export=export,
     figures=figures,
 )

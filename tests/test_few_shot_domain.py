@@ -61,7 +61,7 @@ def test_training_is_scored_on_the_same_tasks_every_time(run: Path) -> None:
 def test_parts_have_different_tasks() -> None:
     env = FewShotConfig()
     batches = [
-        make_source(env, part, shots=5, queries=5, seed=3).sample(4).parameters
+        make_source(env, part, ways=5, shots=5, queries=5, seed=3).sample(4).parameters
         for part in ("train", "validation", "test")
     ]
     assert not any(torch.equal(batches[i], batches[j]) for i, j in ((0, 1), (0, 2), (1, 2)))

@@ -11,14 +11,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HELPERS = {"sim2real.types", "sim2real.errors", "sim2real.few_shot_types"}
+HELPERS = {
+    "sim2real.types",
+    "sim2real.errors",
+    "sim2real.few_shot_types",
+    "sim2real.meta_rl_types",
+    "sim2real.search_types",
+}
 # What a module may import of this package; a name covers what is below it. A module that is not here may import all of
 # the core, and neither envs nor agents.
 ALLOWED = {
     "sim2real": set(),
     "sim2real.types": set(),
     "sim2real.errors": set(),
+    "sim2real.meta_rl_types": {"sim2real.types"},
     "sim2real.few_shot_types": {"sim2real.types"},
+    "sim2real.search_types": {"sim2real.types", "sim2real.errors"},
     "sim2real.seeding": set(),
     "sim2real.config": HELPERS,
     "sim2real.overlays": {*HELPERS, "sim2real.config", "sim2real.configs"},
@@ -53,6 +61,7 @@ ALLOWED = {
     "sim2real.linear_probe": HELPERS,
     "sim2real.memory": HELPERS,
     "sim2real.pool": {*HELPERS, "sim2real.progress"},
+    "sim2real.result_cache": set(),
     "sim2real.policy_kinds": {*HELPERS, "sim2real.config"},
     "sim2real.transfer": {
         *HELPERS,
@@ -82,17 +91,23 @@ ALLOWED = {
     "sim2real.deploy": {*HELPERS, "sim2real.deploy"},
 }
 COMPOSITION = {
+    "sim2real.adapt_command",
     "sim2real.bundle_commands",
     "sim2real.cli",
     "sim2real.cli_bundles",
     "sim2real.cli_studies",
+    "sim2real.architecture_graph",
     "sim2real.commands",
     "sim2real.doctor",
     "sim2real.few_shot_domain",
     "sim2real.foreign_source",
     "sim2real.goals_domain",
     "sim2real.jobs",
+    "sim2real.meta_rl_domain",
     "sim2real.probe_command",
+    "sim2real.policy_child",
+    "sim2real.search_children",
+    "sim2real.search_domain",
     "sim2real.sources",
     "sim2real.transfer_command",
 }

@@ -107,7 +107,11 @@ def test_transductive_statistics_are_those_of_the_query_set() -> None:
     predictor = meta.adapt(tasks.support)
     together = predictor.predict(tasks.query.inputs)["step_3"]
     assert not torch.allclose(predictor.predict(tasks.query.inputs[:, :3])["step_3"], together[:, :3])
-    assert_close(predictor.predict(tasks.query.inputs)["step_3"], together)  # nothing is gathered while predicting
+    again = predictor.predict(tasks.query.inputs)
+    assert_close(again["step_3"], together)  # nothing is gathered while predicting
+    assert list(again) == ["query_statistics", "support_statistics", "step_0", "step_1", "step_2", "step_3"]
+    assert_close(again["query_statistics"], together)
+    assert_close(again["support_statistics"], _with().adapt(tasks.support).predict(tasks.query.inputs)["step_3"])
 
 
 def test_vectors_go_together_and_give_what_they_give_alone() -> None:
