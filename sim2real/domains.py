@@ -50,11 +50,14 @@ class Domain:
     measure: Callable[..., Scores] | None = None
     """``measure(policy, meta, episodes=..., seed=...)``: what `evaluate` and `report` show; ``meta`` is the content of
     ``policy.json``. None for robot tasks: ``sim2real.evaluate`` scores them under sets of dynamics."""
+    export: Callable[[Any, Mapping[str, Any], Path], Path] | None = None
+    """``export(policy, meta, out)``: the policy as files that run without torch, and their folder. None for robot
+    tasks, whose policies become bundles (``sim2real.export``), and where it can't be had."""
     figures: Callable[[Any, Mapping[str, Any], int], list[str]] = _no_figures
     """``figures(policy, meta, seed)``: further sections of the report, as ``report.section`` makes them."""
 
 
-NAMES = ("goals", "search")
+NAMES = ("goals", "few_shot", "search")
 
 
 def domain(name: str) -> Domain:

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HELPERS = {"sim2real.types", "sim2real.errors", "sim2real.search_types"}
+HELPERS = {"sim2real.types", "sim2real.errors", "sim2real.few_shot_types", "sim2real.search_types"}
 # What a module may import of this package; a name covers what is below it. A module that is not here may import all of
 # the core, and neither envs nor agents.
 ALLOWED = {
     "sim2real": set(),
     "sim2real.types": set(),
     "sim2real.errors": set(),
+    "sim2real.few_shot_types": {"sim2real.types"},
     "sim2real.search_types": {"sim2real.types", "sim2real.errors"},
     "sim2real.seeding": set(),
     "sim2real.config": HELPERS,
@@ -46,6 +47,7 @@ ALLOWED = {
     },
     "sim2real.estimates": HELPERS,
     "sim2real.scores": {*HELPERS, "sim2real.estimates"},
+    "sim2real.few_shot_scores": HELPERS,
     "sim2real.domains": {*HELPERS, "sim2real.config", "sim2real.scores"},
     "sim2real.evaluate": {*HELPERS, "sim2real.collect", "sim2real.estimates"},
     "sim2real.bootstrap": {*HELPERS, "sim2real.estimates"},
@@ -89,6 +91,7 @@ COMPOSITION = {
     "sim2real.architecture_graph",
     "sim2real.commands",
     "sim2real.doctor",
+    "sim2real.few_shot_domain",
     "sim2real.foreign_source",
     "sim2real.goals_domain",
     "sim2real.jobs",
