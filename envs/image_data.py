@@ -59,7 +59,7 @@ def fashion_mnist(data: str | None, shrink: int) -> tuple[Images, Images, Images
 
 CHARACTERS = 100
 """Characters of Omniglot that are told apart, the first of the background set."""
-_PARTS = (14, 3, 3)
+_PARTS = [14, 3, 3]
 """Of a character's 20 drawings, those for training, validation and test."""
 
 
