@@ -62,6 +62,9 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
 
     change: DynamicsChange | None = None
     """A change of dynamics in the middle of the episodes that begin with the next `reset`."""
+    imposed: Array | None = None
+    """Dynamics [N, parameters] of the episodes that begin from now on, in the order and the units of `PARAMETERS`;
+    None: drawn from the set for every episode."""
     metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium's own class attribute
         "render_modes": ["rgb_array"],
         "render_fps": 25,
@@ -165,6 +168,8 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         streams = (np.random.default_rng([self._seed, episode, stream]) for stream in STREAMS)
         task, dynamics, signal, near, surrogate = streams
         values = self._drawn_from.sample(dynamics.random(len(PARAMETERS)))
+        if self.imposed is not None:
+            values = self.imposed[i]
         if episode < self._widen_episodes:
             values = NOMINAL_VALUES + episode / self._widen_episodes * (values - NOMINAL_VALUES)
         self._values[i] = np.where(self._exists, values, NOMINAL_VALUES)

@@ -124,6 +124,27 @@ def evaluate(
     return commands.evaluate(source, dynamics, episodes=episodes, seed=seed, json_file=json, foreign=foreign)
 
 
+def adapt(
+    run_dir: Positional[Annotated[Path, arg(metavar="RUN")]],
+    episodes: Annotated[int | None, arg(metavar="K", help_behavior_hint="(default: as the run says)")] = None,
+    tasks: Annotated[int, arg(metavar="N")] = 40,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+    json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the table only)")] = None,
+) -> int:
+    """Let a meta-learner adapt to tasks that it has not seen, and show its return before and after.
+
+    Args:
+        run_dir: Folder of a run of meta-reinforcement learning (its best policy is taken).
+        episodes: Episodes of a task that it sees: for each gradient step, or in the whole trial if it remembers.
+        tasks: Unseen tasks.
+        seed: Which tasks.
+        json: Also write the rows to this file, with versions, commit and machine.
+    """
+    from sim2real import adapt_command
+
+    return adapt_command.adapt(run_dir, episodes=episodes, tasks=tasks, seed=seed, json_file=json)
+
+
 def record(
     source: Positional[Annotated[Path, arg(metavar="RUN_OR_BUNDLE")]],
     dynamics: Annotated[tuple[str, ...], arg(metavar="NAME_OR_YAML ...")] = ("nominal", "train", "unseen"),
@@ -183,6 +204,7 @@ def doctor() -> int:
 COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "evaluate": evaluate,
+    "adapt": adapt,
     "export": export,
     "run": run,
     "drill": drill,

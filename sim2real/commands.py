@@ -90,7 +90,7 @@ def evaluate(
     The policy of a run, a bundle or a model of another library: under each set of dynamics (None: all that the task
     has). A meta-learner: on unseen tasks.
     """
-    _check_writable(json_file)
+    check_writable(json_file)
     problem = _domain_of(source)
     episodes = problem.episodes if episodes is None else episodes
     if problem.measure is not None:
@@ -101,7 +101,7 @@ def evaluate(
         evaluations = _score(source, dynamics, episodes, seed, foreign)
         rows = [row for name, evaluation in evaluations.items() for row in evaluation.rows(name)]
     if json_file is not None:
-        _write_rows(json_file, rows, source=str(source), seed=seed, episodes=episodes)
+        write_rows(json_file, rows, source=str(source), seed=seed, episodes=episodes)
     return 0
 
 
@@ -161,6 +161,7 @@ def list_all() -> int:
     """Print what can be named on the command line."""
     from sim2real.envs import TASKS
     from sim2real.envs.dynamics_sets import packaged
+    from sim2real.envs.families import FAMILIES
     from sim2real.envs.variations import GROUPS
 
     print("presets, for `sim2real train NAME`:")
@@ -171,6 +172,8 @@ def list_all() -> int:
     print("tasks, for env.task and as ids for `sim2real run --env` and gymnasium.make:")
     for name in TASKS:
         print(f"  {name:<{width}}  {id_of(name)}")
+    print("families of tasks, for env.family of meta-reinforcement learning:")
+    print("  " + ", ".join(FAMILIES))
     print("dynamics, for env.dynamics and --dynamics (or the path of a YAML file):")
     print("  " + ", ".join(packaged()))
     print("SET:GROUP is a set with a group of parameters held at nominal:")
@@ -240,13 +243,13 @@ def _sections(algorithm: str) -> dict[str, type]:
     return {"env": domain(entry.domain).env, "agent": entry.config}
 
 
-def _check_writable(file: Path | None) -> None:
+def check_writable(file: Path | None) -> None:
     """Raise before the work whose result could not be written."""
     if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
         raise UserError(f"can't write {file}: it has to be a file in a folder that exists")
 
 
-def _write_rows(file: Path, rows: list[dict[str, Any]], **what: Any) -> None:
+def write_rows(file: Path, rows: list[dict[str, Any]], **what: Any) -> None:
     from sim2real.provenance import provenance
 
     command = shlex.join(["sim2real", *sys.argv[1:]])

@@ -57,7 +57,7 @@ class Domain:
     """``figures(policy, meta, seed)``: further sections of the report, as ``report.section`` makes them."""
 
 
-NAMES = ("goals", "few_shot", "search")
+NAMES = ("goals", "meta_rl", "few_shot", "search")
 
 
 def domain(name: str) -> Domain:

@@ -47,7 +47,10 @@ def written(folder: Path) -> list[str]:
 
 TRAIN = ["train", "tiny.yaml", "--run-dir", "run"]
 MISTAKES = [
-    (["trian", "fetch_reach"], "unknown command 'trian'. Did you mean 'train'? Allowed: doctor, drill, evaluate"),
+    (
+        ["trian", "fetch_reach"],
+        "unknown command 'trian'. Did you mean 'train'? Allowed: adapt, doctor, drill",
+    ),
     (["train", "fetch_reech"], "unknown preset 'fetch_reech'. Did you mean 'fetch_reach'?"),
     (["train", "nothing.yaml"], "there is no file 'nothing.yaml'"),
     ([*TRAIN, "--set", "env.num_env=3"], "env: unknown key 'num_env'. Did you mean 'num_envs'?"),

@@ -11,13 +11,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HELPERS = {"sim2real.types", "sim2real.errors", "sim2real.few_shot_types", "sim2real.search_types"}
+HELPERS = {
+    "sim2real.types",
+    "sim2real.errors",
+    "sim2real.few_shot_types",
+    "sim2real.meta_rl_types",
+    "sim2real.search_types",
+}
 # What a module may import of this package; a name covers what is below it. A module that is not here may import all of
 # the core, and neither envs nor agents.
 ALLOWED = {
     "sim2real": set(),
     "sim2real.types": set(),
     "sim2real.errors": set(),
+    "sim2real.meta_rl_types": {"sim2real.types"},
     "sim2real.few_shot_types": {"sim2real.types"},
     "sim2real.search_types": {"sim2real.types", "sim2real.errors"},
     "sim2real.seeding": set(),
@@ -84,6 +91,7 @@ ALLOWED = {
     "sim2real.deploy": {*HELPERS, "sim2real.deploy"},
 }
 COMPOSITION = {
+    "sim2real.adapt_command",
     "sim2real.bundle_commands",
     "sim2real.cli",
     "sim2real.cli_bundles",
@@ -95,6 +103,7 @@ COMPOSITION = {
     "sim2real.foreign_source",
     "sim2real.goals_domain",
     "sim2real.jobs",
+    "sim2real.meta_rl_domain",
     "sim2real.probe_command",
     "sim2real.policy_child",
     "sim2real.search_children",

@@ -12,6 +12,8 @@ import torch
 from sim2real.agents import AGENTS
 from sim2real.checkpoint import load_state, save_state
 from sim2real.config import build
+from sim2real.envs.navigation import Navigation
+from sim2real.seeding import torch_generator
 from sim2real.types import Algorithm
 from tests.agents.clusters import Clusters
 from tests.search_toys import SKIPS, Table
@@ -26,6 +28,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "lstm_learner": {**ENCODER, "units": 8},
     "meta_lstm": {"filters": 4, "units": 4, "updates": 2},
     "nearest_neighbour": {},
+    "policy_gradient": {"network": {"hidden": [8]}, "tasks": 2, "rollouts": 3},
+    "maml_rl": {"network": {"hidden": [8]}, "tasks": 2, "rollouts": 3},
+    "rl2": {"embedding": 8, "hidden": 8, "trials": 6, "batch_trials": 3},
     "nas": {"units": 8},
     "random_search": {},
     "evolution": {"population": 8, "tournament": 2},
@@ -34,6 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
 TOYS: dict[str, Any] = {
     "goals": lambda: PointReach(4, hidden_sign=True),
     "few_shot": lambda: Clusters((1, 16, 16), ways=3, shots=2, queries=2),
+    "meta_rl": lambda: Navigation(horizon=5),
     "search": lambda: Table(SKIPS),
 }
 """What the learners of a domain gather from here."""
@@ -118,12 +124,22 @@ def _same_answers(policy: Any, rebuilt: Any) -> None:
         assert torch.equal(logits, again[setting])
 
 
+def _same_outcomes(policy: Any, rebuilt: Any) -> None:
+    family = TOYS["meta_rl"]()
+    tasks = family.sample(3, torch_generator(0, "tasks"))
+    outcomes, again = (p.meet(family, tasks, torch_generator(0, "luck")) for p in (policy, rebuilt))
+    assert policy.headline in outcomes and list(outcomes) == list(again)
+    for setting, metrics in outcomes.items():
+        assert metrics["return"].shape == (3,) and torch.equal(metrics["return"], again[setting]["return"])
+
+
 def _same_architecture(policy: Any, rebuilt: Any) -> None:
     assert policy.architecture() == rebuilt.architecture() != (0,) * len(SKIPS.tokens)
 
 
 PREDICTIONS: dict[str, Any] = {
     "goals": _same_actions,
+    "meta_rl": _same_outcomes,
     "few_shot": _same_answers,
     "search": _same_architecture,
 }

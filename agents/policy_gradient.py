@@ -1,0 +1,95 @@
+"""Policy gradients over a family of tasks: one policy that is to do well in all of them, as it is.
+
+Williams 1992 (REINFORCE, with a baseline), Schulman et al. 2015 and 2017 (TRPO, PPO) by `OuterConfig.method`. A policy
+that can't see the task learns what is best on average, and is what MAML is compared with: its test takes the same
+gradient steps ("pretrained" in Finn et al. 2017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sim2real.agents.adaptation import AdaptationConfig, AdaptivePolicy, PolicyConfig, ReturnConfig, advantages
+from sim2real.agents.functional import for_tasks
+from sim2real.agents.outer import Outer, OuterConfig
+from sim2real.agents.rollouts import gather
+from sim2real.meta_rl_types import FamilySpec, Parameters, TaskFamily, Trajectories
+from sim2real.seeding import numpy_generator, torch_generator
+from sim2real.types import Metrics, State
+
+
+@dataclass(frozen=True)
+class PolicyGradientConfig:
+    """Options of `PolicyGradient`."""
+
+    network: PolicyConfig = field(default_factory=PolicyConfig)
+    returns: ReturnConfig = field(default_factory=ReturnConfig)
+    outer: OuterConfig = field(default_factory=OuterConfig)
+    test: AdaptationConfig = field(default_factory=AdaptationConfig)
+    tasks: int = 20
+    """Tasks of a batch, B, drawn anew for each."""
+    rollouts: int = 20
+    """Episodes in each task, R."""
+
+    def __post_init__(self) -> None:
+        if self.tasks < 1 or self.rollouts < 1:
+            raise ValueError(f"tasks and rollouts have to be at least 1, got {self.tasks} and {self.rollouts}")
+
+
+def build_policy(config: PolicyGradientConfig, task: FamilySpec) -> AdaptivePolicy:
+    """The untrained policy."""
+    return AdaptivePolicy(task, config.network, config.returns, config.test)
+
+
+class PolicyGradient:
+    """Algorithm: act in a batch of tasks with one policy, improve it for all of them."""
+
+    def __init__(self, config: PolicyGradientConfig, family: TaskFamily, *, seed: int, device: str) -> None:
+        self.config, self.family = config, family
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(numpy_generator(seed, "weights").integers(2**31)))
+            self._policy = build_policy(config, family.task)
+        self._outer = Outer(config.outer, self._policy.net.head, dict(self._policy.net.named_parameters()))
+        self._draw = torch_generator(seed, "tasks and actions")
+        self._batch: Trajectories | None = None
+
+    @property
+    def policy(self) -> AdaptivePolicy:
+        """The policy learned so far."""
+        return self._policy
+
+    def collect(self) -> tuple[int, Metrics]:
+        """One episode of every rollout in a new batch of tasks."""
+        tasks = self.family.sample(self.config.tasks, self._draw)
+        env = self.family.batch(tasks, self.config.rollouts, self._draw)
+        net = self._policy.net
+        self._batch = gather(env, net, net.head, self.family.task.horizon, self._draw)
+        return self._batch.steps, {"collect/return": self._batch.returns.mean()}
+
+    def update(self) -> Metrics:
+        """One improvement from the batch, which is used up."""
+        assert self._batch is not None, "collect first"
+        batch, self._batch = self._batch, None
+        policy = self._policy
+
+        def outputs(parameters: Parameters) -> Tensor:
+            return policy.net.per_task(for_tasks(parameters, len(batch.reward)), batch.observation)
+
+        return self._outer.improve(outputs, batch, advantages(batch, self.config.returns))
+
+    def state_dict(self) -> State:
+        """Everything a bit-exact continuation needs."""
+        return {
+            "policy": self._policy.state_dict(),
+            "adam": self._outer.adam.state_dict(),
+            "draw": self._draw.get_state(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from `state_dict`."""
+        self._policy.load_state_dict(state["policy"])
+        self._outer.adam.load_state_dict(state["adam"])
+        self._draw.set_state(state["draw"].cpu())

@@ -1,0 +1,99 @@
+"""Learning to act in a task that was never seen, from a family of such tasks: what `train` puts together for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from sim2real.config import ConfigError, ExperimentConfig, build
+from sim2real.domains import Domain, TrainingScores
+from sim2real.envs.families import FAMILIES, family_type
+from sim2real.errors import unknown
+from sim2real.meta_rl_types import MetaPolicy, TaskFamily
+from sim2real.scores import Scores
+from sim2real.seeding import component_seed, torch_generator
+
+
+@dataclass(frozen=True)
+class FamilyConfig:
+    """Which tasks are learned from."""
+
+    family: str = "navigation"
+    """Name of a family of tasks, see ``sim2real list``."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Its own options, such as ``horizon``: the fields of its dataclass in ``sim2real.envs``."""
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise ConfigError(unknown("family of tasks", self.family, FAMILIES))
+        build(family_type(self.family), self.options, "env.options")
+
+
+def make_family(config: FamilyConfig) -> TaskFamily:
+    """The family that a configuration names."""
+    family: TaskFamily = build(family_type(config.family), config.options, "env.options")
+    return family
+
+
+def _describe(env: FamilyConfig) -> str:
+    return f"tasks of the family {env.family}"
+
+
+def _source(config: ExperimentConfig) -> TaskFamily:
+    return make_family(config.env)
+
+
+def _scores(policy: MetaPolicy, family: TaskFamily, tasks: int, seed: int, episodes: int | None = None) -> Scores:
+    drawn = family.sample(tasks, torch_generator(seed, "test tasks"))
+    with torch.no_grad():
+        outcomes = policy.meet(family, drawn, torch_generator(seed, "test rollouts"), episodes=episodes)
+    return Scores(
+        {
+            setting: {metric: values.double().cpu().numpy() for metric, values in metrics.items()}
+            for setting, metrics in outcomes.items()
+        }
+    )
+
+
+def _training_scores(config: ExperimentConfig) -> TrainingScores:
+    """The headline setting as ``return``, the others as ``return_SETTING``, on the same tasks every time."""
+    family = make_family(config.env)
+    seed, tasks = component_seed(config.seed, "evaluation"), config.trainer.eval_episodes
+
+    def scores(policy: MetaPolicy) -> Mapping[str, float]:
+        outcome = _scores(policy, family, tasks, seed)
+        others = {f"{m}_{s}": e.value for s, metrics in outcome.summary().items() for m, e in metrics.items()}
+        return {**outcome.scalars(policy.headline), **others}
+
+    return scores
+
+
+def measure(
+    policy: Any, meta: Mapping[str, Any], *, episodes: int, seed: int, adapt_episodes: int | None = None
+) -> Scores:
+    """What a `MetaPolicy` makes of ``episodes`` unseen tasks.
+
+    Args:
+        policy: a `MetaPolicy`.
+        meta: the content of ``policy.json``.
+        episodes: number of tasks.
+        seed: which tasks, and what is random in them.
+        adapt_episodes: episodes of a task that the policy adapts with; null: as it was trained.
+    """
+    family = make_family(build(FamilyConfig, meta["env"], "env"))
+    return _scores(policy, family, episodes, seed, adapt_episodes)
+
+
+DOMAIN = Domain(
+    env=FamilyConfig,
+    score="return",
+    unit="env steps",
+    describe=_describe,
+    source=_source,
+    training_scores=_training_scores,
+    episodes=40,
+    measure=measure,
+)
