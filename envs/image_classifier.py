@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sim2real.envs.convnets import ConvNet
-from sim2real.envs.image_data import Images, fashion_mnist
+from sim2real.envs.image_data import Images, fashion_mnist, omniglot
 from sim2real.search_types import Labels
+
+Dataset = Literal["fashion_mnist", "omniglot"]
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,16 @@ class ImageConfig:
 
 
 def score_convnet(
-    labels: Labels, config: ImageConfig, data: str | None, seed: int, *, test: bool = False
+    labels: Labels, config: ImageConfig, data: str | None, seed: int, *, dataset: Dataset, test: bool = False
 ) -> dict[str, float]:
-    """Train the network on Fashion-MNIST; ``reward`` is its accuracy. ``test``: on the test images."""
-    training, validation, final = fashion_mnist(data, config.shrink)
+    """Train the network on ``dataset``; ``reward`` is its accuracy. ``test``: on the test images."""
+    load = {"fashion_mnist": fashion_mnist, "omniglot": omniglot}[dataset]
+    training, validation, final = load(data, config.shrink)
+    classes = int(training.classes.max()) + 1
     training, validation = training.first(config.images), validation.first(config.validation_images)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = ConvNet(labels, channels=1, classes=10)
+        network = ConvNet(labels, channels=1, classes=classes)
         scored = final if test else validation
         accuracies = train(network, config, training, scored)
     return {

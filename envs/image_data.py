@@ -1,4 +1,5 @@
-"""Labelled images for classifiers: Fashion-MNIST as Debian's package ``dataset-fashion-mnist`` installs it."""
+"""Labelled images for classifiers: Fashion-MNIST as Debian's package ``dataset-fashion-mnist`` installs it, and
+characters of Omniglot."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sim2real.envs.data_folder import data_file
+from sim2real.envs.omniglot_files import load_characters
 from sim2real.errors import UserError
 
 DEBIAN = "/usr/share/datasets"
@@ -53,6 +55,29 @@ def fashion_mnist(data: str | None, shrink: int) -> tuple[Images, Images, Images
     train, test = (Images((images.pixels - mean) / std, images.classes) for images in (train, test))
     rest = Images(train.pixels[-VALIDATION:], train.classes[-VALIDATION:])
     return train.first(len(train.classes) - VALIDATION), rest, test
+
+
+CHARACTERS = 100
+"""Characters of Omniglot that are told apart, the first of the background set."""
+_PARTS = [14, 3, 3]
+"""Of a character's 20 drawings, those for training, validation and test."""
+
+
+def omniglot(data: str | None, shrink: int) -> tuple[Images, Images, Images]:
+    """Training (1,400), validation (300) and test (300) drawings of 100 characters, 28 / ``shrink`` pixels, in an order
+    that has every character equally often. See `load_characters` for ``data``."""
+    drawings = load_characters(data).images[:CHARACTERS].float() / 255
+    drawings = functional.avg_pool2d(drawings, shrink) if shrink > 1 else drawings
+    train = drawings[:, : _PARTS[0]]
+    drawings = (drawings - train.mean()) / train.std()
+    train, validation, test = (part.transpose(0, 1) for part in torch.split(drawings, _PARTS, dim=1))
+    return _labelled(train), _labelled(validation), _labelled(test)
+
+
+def _labelled(drawings: Tensor) -> Images:
+    """[drawings, characters, H, W], class k is the k-th character."""
+    count, characters = drawings.shape[:2]
+    return Images(drawings.flatten(0, 1)[:, None], torch.arange(characters).repeat(count))
 
 
 @functools.cache

@@ -33,7 +33,8 @@ class Graph:
 
 def drawing(space: str, labels: Labels) -> str:
     """The architecture as inline SVG."""
-    return draw({"cells": cell_graph, "images": convnet_graph, "policy": policy_graph}[space](labels))
+    graphs = {"cells": cell_graph, "images": convnet_graph, "omniglot": convnet_graph, "policy": policy_graph}
+    return draw(graphs[space](labels))
 
 
 def cell_graph(labels: Labels) -> Graph:

@@ -16,7 +16,7 @@ import numpy as np
 from sim2real.config import ConfigError, at_least, to_dict
 from sim2real.envs.character_model import CellConfig, score_cells
 from sim2real.envs.convnets import convnet_space
-from sim2real.envs.image_classifier import ImageConfig, score_convnet
+from sim2real.envs.image_classifier import Dataset, ImageConfig, score_convnet
 from sim2real.envs.policy_networks import POLICY_SPACE, PolicyChildConfig, effective
 from sim2real.envs.recurrent_cells import cell_space
 from sim2real.pool import Workers
@@ -33,9 +33,9 @@ FILE = "children.jsonl"
 class SearchConfig:
     """What is searched, and how a child is scored."""
 
-    space: Literal["cells", "images", "policy"] = "cells"
-    """``cells``: recurrent cells, as character models; ``images``: convolutional classifiers; ``policy``: the robot
-    policy's network."""
+    space: Literal["cells", "images", "omniglot", "policy"] = "cells"
+    """``cells``: recurrent cells, as character models; ``images`` and ``omniglot``: convolutional classifiers of
+    Fashion-MNIST and of Omniglot's characters; ``policy``: the robot policy's network."""
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Tokens that have fewer choices than the space gives them -> those choices."""
     workers: int = 2
@@ -67,7 +67,8 @@ class Child:
         """What decides the result, JSON-ready."""
         labels = effective(self.labels) if self.config.space == "policy" else self.labels
         shown = {name: label if isinstance(label, str) else list(label) for name, label in labels.items()}
-        settings = to_dict(getattr(self.config, self.config.space))
+        section = "images" if self.config.space == "omniglot" else self.config.space
+        settings = to_dict(getattr(self.config, section))
         return {"space": self.config.space, "choice": shown, "settings": settings, "seed": self.seed, "test": self.test}
 
 
@@ -78,9 +79,12 @@ def train_children(children: Sequence[Child]) -> list[Numbers]:
     match config.space:
         case "cells":
             return score_cells(labels, config.cells, config.data, seeds, test=test)
-        case "images":
-            pairs = zip(labels, seeds, strict=True)
-            return [score_convnet(label, config.images, config.data, seed, test=test) for label, seed in pairs]
+        case "images" | "omniglot":
+            dataset: Dataset = "omniglot" if config.space == "omniglot" else "fashion_mnist"
+            return [
+                score_convnet(label, config.images, config.data, seed, dataset=dataset, test=test)
+                for label, seed in zip(labels, seeds, strict=True)
+            ]
         case "policy":
             from sim2real.policy_child import score_policy  # MuJoCo, onnxruntime
 
@@ -94,7 +98,7 @@ def space_of(config: SearchConfig) -> SearchSpec:
         match config.space:
             case "cells":
                 spec = cell_space(config.cells.base)
-            case "images":
+            case "images" | "omniglot":
                 spec = convnet_space(images.layers, images.filters, images.strides)
             case "policy":
                 spec = POLICY_SPACE

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sim2real.envs import image_data
 from sim2real.envs.image_classifier import ImageConfig, score_convnet
-from sim2real.envs.image_data import FILES, fashion_mnist, read_idx
+from sim2real.envs.image_data import FILES, fashion_mnist, omniglot, read_idx
+from sim2real.envs.omniglot_files import Characters
 from sim2real.errors import UserError
 from tests.envs.test_convnets import labels
 
@@ -47,10 +48,25 @@ def test_images_are_split_shrunk_and_standardised(data: str) -> None:
 
 
 def test_a_network_learns_and_its_seed_decides_everything(data: str) -> None:
-    found = score_convnet(labels((), ("layer_0",), ("layer_1",)), SMALL, data, 0)
+    found = score_convnet(labels((), ("layer_0",), ("layer_1",)), SMALL, data, 0, dataset="fashion_mnist")
     assert found["reward"] > 0.3  # chance: 0.1
     assert found["reward"] >= found["accuracy"]
-    assert score_convnet(labels((), ("layer_0",), ("layer_1",)), SMALL, data, 0) == found
+    assert score_convnet(labels((), ("layer_0",), ("layer_1",)), SMALL, data, 0, dataset="fashion_mnist") == found
+
+
+def test_characters_of_omniglot_are_split_by_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Drawing k of character c is bright in c + 1 pixels of row k.
+    drawings = torch.zeros(3, 20, 28, 28, dtype=torch.uint8)
+    for character in range(3):
+        drawings[character, range(20), range(20), : character + 1] = 255
+    monkeypatch.setattr(image_data, "load_characters", lambda folder: Characters(("a", "b", "c"), drawings))
+    training, validation, test = omniglot(None, 1)
+    assert [part.classes.tolist()[:4] for part in (training, validation, test)] == [[0, 1, 2, 0]] * 3
+    assert [len(part.classes) for part in (training, validation, test)] == [42, 9, 9]
+    bright = validation.pixels[:, 0] > validation.pixels.min()
+    assert bright.sum((1, 2)).tolist() == [1, 2, 3] * 3
+    assert bright.any(2).nonzero()[:, 1].tolist() == [14] * 3 + [15] * 3 + [16] * 3
+    assert float(training.pixels.mean()) == pytest.approx(0, abs=1e-5)
 
 
 def test_missing_images_name_the_package(tmp_path: Path) -> None:
