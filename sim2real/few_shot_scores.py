@@ -19,7 +19,10 @@ CHUNK = 50
 def score_tasks(
     learner: MetaLearner, source: TaskSource, tasks: int, *, device: torch.device
 ) -> dict[str, dict[str, FloatArray]]:
-    """Setting -> ``error`` (mean squared, regression) or ``accuracy`` (share, classification) -> [tasks]."""
+    """Setting -> ``error`` (mean squared, regression) or ``accuracy`` (share, classification) -> [tasks].
+
+    Settings are the learner's steps; one that adapts in a single pass has the setting ``accuracy`` or ``error``.
+    """
     source.to(device)
     metric, of = ("accuracy", _accuracy) if source.task.kind == "classification" else ("error", _error)
     found: dict[str, list[Any]] = {}
@@ -27,7 +30,9 @@ def score_tasks(
         batch = source.sample(min(CHUNK, tasks - begin))
         for setting, outputs in learner.adapt(batch.support).predict(batch.query.inputs).items():
             found.setdefault(setting, []).append(of(outputs, batch.query.targets).double().cpu().numpy())
-    return {setting: {metric: np.concatenate(parts)} for setting, parts in found.items()}
+    return {
+        metric if setting == "adapted" else setting: {metric: np.concatenate(parts)} for setting, parts in found.items()
+    }
 
 
 def _error(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -73,8 +73,8 @@ def test_a_metric_counts_the_first_number_of_shots() -> None:
     policy = _perfect()
     env = {"tasks": "sinusoid", "eval_shots": [3, 4], "eval_queries": 2, "reveal": True}
     values = measure(policy, {"env": env}, episodes=5, seed=1).values
-    assert list(values["adapted"]) == ["error", "error_4_shot"]
-    assert all(float(np.max(v)) < 1e-9 for v in values["adapted"].values())
+    assert list(values["error"]) == ["error", "error_4_shot"]
+    assert all(float(np.max(v)) < 1e-9 for v in values["error"].values())
 
 
 def _perfect() -> Any:

@@ -55,4 +55,4 @@ def test_error_is_the_mean_square_over_a_tasks_queries() -> None:
     values = score_tasks(Constant(), SinusoidSource(1, 7, seed=1), 3, device=CPU)
     batch = SinusoidSource(1, 7, seed=1).sample(3)
     expected = (2 - batch.query.targets).square().mean((1, 2))
-    np.testing.assert_allclose(values["adapted"]["error"], expected, rtol=1e-6)
+    np.testing.assert_allclose(values["error"]["error"], expected, rtol=1e-6)

@@ -44,8 +44,8 @@ def test_every_number_of_ways_with_every_number_of_shots(clusters: list[tuple[in
     scores = DOMAIN.measure(policy("protonet"), {"env": to_dict(ENV)}, episodes=3, seed=1)
     assert clusters == [(3, 1), (3, 5), (4, 1), (4, 5)]
     names = ["accuracy", "accuracy_5_shot", "accuracy_4_way", "accuracy_4_way_5_shot"]
-    assert list(scores.values["adapted"]) == names
-    assert all(scores.values["adapted"][name].shape == (3,) for name in names)
+    assert list(scores.values["accuracy"]) == names
+    assert all(scores.values["accuracy"][name].shape == (3,) for name in names)
 
 
 def test_more_ways_than_a_learner_was_made_for_are_refused(clusters: list[tuple[int, int]]) -> None:
