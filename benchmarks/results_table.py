@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import deployment_tables
+import meta_tables
 import performance_tables
 from performance_tables import MISSING, ratio, table
 from publishing import ROOT, load
@@ -70,7 +71,7 @@ def readme() -> dict[str, list[str]]:
         "Success at the last step of 1,000 unseen episodes, one number a seed (`python benchmarks/headline.py "
         "PRESET`), on two cores that other work shared; the files hold intervals, versions and commits."
     )
-    return {"results": [note, "", *presets(), "", *ratios()]}
+    return {"results": [note, "", *presets(), "", *ratios()], "meta": meta_tables.summary()}
 
 
 def rewritten(text: str, sections: dict[str, list[str]]) -> str:
@@ -88,11 +89,14 @@ def rewritten(text: str, sections: dict[str, list[str]]) -> str:
     return text
 
 
-DOCUMENTS = {
-    "README.md": readme,
-    "docs/performance.md": performance_tables.tables,
-    "docs/deployment.md": deployment_tables.tables,
-}
+def documents() -> dict[str, dict[str, list[str]]]:
+    """Every document with its sections."""
+    return {
+        "README.md": readme(),
+        "docs/performance.md": performance_tables.tables(),
+        "docs/deployment.md": deployment_tables.tables(),
+        **meta_tables.documents(),
+    }
 
 
 def main() -> int:
@@ -100,9 +104,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; say what is not up to date")
     args = parser.parse_args()
     old = []
-    for name, sections in DOCUMENTS.items():
+    for name, sections in documents().items():
         text = (ROOT / name).read_text(encoding="utf-8")
-        new = rewritten(text, sections())
+        new = rewritten(text, sections)
         if new != text:
             old.append(name)
             if not args.check:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import deployment_tables
+import meta_tables
 import performance_tables
 import results_table
 from performance_tables import span
@@ -33,10 +34,12 @@ def test_only_what_stands_between_the_marks_changes() -> None:
 
 
 def test_without_files_every_table_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (deployment_tables, performance_tables, results_table):
+    for module in (deployment_tables, meta_tables, performance_tables, results_table):
         monkeypatch.setattr(module, "load", lambda name: None)
-    tables = [*performance_tables.tables().values(), *deployment_tables.tables().values()]
-    for lines in (*tables, results_table.presets(), results_table.ratios()):
+    for name, sections in results_table.documents().items():
+        for lines in sections.values():
+            assert "not measured yet" in "\n".join(lines), name
+    for lines in (results_table.presets(), results_table.ratios()):
         assert "not measured yet" in "\n".join(lines)
         assert len({line.count("|") for line in lines}) == 1
 
@@ -59,3 +62,16 @@ def test_rows_of_measured_and_projected_learners(monkeypatch: pytest.MonkeyPatch
     assert "| `tqc_her` (projected: 136 ms a step) | 1 |" in text and "| 89.4 |" in text
     asked = "\n".join(performance_tables.asked())
     assert "| <= 6 | 5 min |" in asked and "| >= 50 | 89.4 |" in asked
+
+
+def test_a_claim_shows_the_mean_and_half_the_width_of_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"setting": "step_0", "metric": "return", "value": -40.44, "low": -44.54, "high": -36.34},
+        {"setting": "step_1", "metric": "return", "value": -0.5, "low": None, "high": None},
+    ]
+    monkeypatch.setattr(meta_tables, "load", lambda name: {"rows": rows})
+    claim = meta_tables.Claim(
+        "maml", "MAML", (("step_0", "return"), ("step_1", "return"), ("step_2", "return")), "-40.4"
+    )
+    (line,) = meta_tables.claims([claim], ("0", "1", "2"))[2:]
+    assert line == "| MAML | [`maml`](../results/maml.json) | -40.4 ± 4.1 | -0.500 | - | -40.4 |  |"

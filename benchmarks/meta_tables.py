@@ -1,0 +1,193 @@
+"""Tables of what meta-learners reach, from the files under results/ alone; written by `benchmarks/results_table.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from performance_tables import MISSING, Result, table
+from publishing import load
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row: what a preset reaches in some settings, beside what was published."""
+
+    preset: str
+    what: str
+    cells: tuple[tuple[str, str], ...]
+    """(setting, metric) of each number, in the order of the table's columns."""
+    published: str = ""
+    asked: str = ""
+
+
+STEPS = tuple((f"step_{k}", "error") for k in (1, 5, 10))
+SINUSOID = (
+    Claim("maml_sinusoid", "MAML", STEPS, "0.67 / 0.38 / 0.35", "<= 0.67 / 0.38 / 0.35"),
+    Claim("fomaml_sinusoid", "MAML, first order", STEPS),
+    Claim("meta_sgd_sinusoid", "Meta-SGD", STEPS),
+    Claim("pretrained_sinusoid", "pretrained on all tasks", STEPS, "2.41 / 2.23 / 2.19"),
+    Claim("meta_lstm_sinusoid", "learned optimiser (meta-LSTM)", STEPS),
+    Claim("oracle_sinusoid", "told amplitude and phase", (("step_0", "error"),)),
+)
+_OWN = (("accuracy", "accuracy"),)
+_TESTS = ("accuracy", "accuracy_5_shot", "accuracy_20_way", "accuracy_20_way_5_shot")
+_FROM_5 = tuple(("accuracy", metric) for metric in _TESTS)
+_FROM_20 = tuple(
+    ("accuracy", metric) for metric in ("accuracy_5_way", "accuracy_5_way_5_shot", "accuracy", "accuracy_5_shot")
+)
+OMNIGLOT = (
+    Claim(
+        "protonet_omniglot_20w1s",
+        "Prototypical Networks",
+        _FROM_20,
+        "0.988 / 0.997 / 0.960 / 0.989",
+        ">= 0.985 / 0.996 / 0.955",
+    ),
+    Claim("matching_omniglot_5w1s", "Matching Networks", _FROM_5, "0.981 / 0.989 / 0.938 / 0.985", ">= 0.975 / 0.985"),
+    Claim("maml_omniglot_5w1s", "MAML, 3 steps", (("step_3", "accuracy"),), "0.987", ">= 0.980"),
+    Claim("meta_lstm_omniglot_5w1s", "learned optimiser (meta-LSTM)", _OWN, asked=">= 0.95"),
+    Claim("lstm_omniglot_5w1s", "LSTM that reads the support set", _OWN, asked=">= 0.90"),
+    Claim("nearest_neighbour_omniglot_5w1s", "nearest neighbour in pixels", _FROM_5),
+)
+_ERRORS = tuple((f"step_{k}", "error") for k in (0, 1, 3, 5))
+DYNAMICS = (
+    Claim("maml_dynamics", "MAML from 10 transitions", _ERRORS),
+    Claim("pretrained_dynamics", "one model for all dynamics, fine-tuned", _ERRORS),
+)
+_RETURNS = tuple((f"step_{k}", "return") for k in range(4))
+NAVIGATION = (
+    Claim("maml_nav2d", "MAML", _RETURNS, "-40.4 / -11.7 / -3.3 / -3.2", "steps 1 to 3"),
+    Claim("fomaml_nav2d", "MAML, first order", _RETURNS),
+    Claim("pretrained_nav2d", "pretrained on all tasks", _RETURNS, "-40.8 / -19.7 / -11.7 / -8.5"),
+    Claim("random_nav2d", "random initial weights", _RETURNS, "-82.7 / -58.0 / -53.8 / -46.8"),
+)
+CHEETAH = (Claim("maml_cheetah_dir", "MAML", _RETURNS, "-50.7 / 293.2 / 313.5 / 315.7", "step 1 >= 293"),)
+FETCH = (
+    Claim("maml_fetch_dynamics", "MAML", _RETURNS),
+    Claim("rl2_fetch_dynamics", "RL², by episode", tuple((f"episode_{k}", "return") for k in range(1, 5))),
+)
+TRIALS = (
+    ("rl2_bandit_n10_k5", "bandit_n10_k5", "bandits, 10 pulls of 5 arms"),
+    ("rl2_bandit_n10_k10", "bandit_n10_k10", "bandits, 10 pulls of 10 arms"),
+    ("rl2_bandit_n100_k5", "bandit_n100_k5", "bandits, 100 pulls of 5 arms"),
+    ("rl2_mdp_n10", "mdp_n10", "tabular MDPs, 10 episodes"),
+)
+RIVALS = ("random", "gittins", "ucb1", "thompson", "psrl", "optimistic_psrl", "beb")
+SEARCHES = {
+    "nas": "controller",
+    "random_search": "random search",
+    "evolution": "evolution, population 24",
+    "evolution_small": "evolution, population 8",
+}
+
+
+def claims(rows: Sequence[Claim], columns: Sequence[str], up: str = "../") -> list[str]:
+    """One row a preset, one column a setting; ``up`` leads from the document to the repository's root."""
+    head = ("", "preset", *columns, "published", "asked")
+    return table(head, *(_claim_row(claim, len(columns), up) for claim in rows))
+
+
+def _claim_row(claim: Claim, columns: int, up: str) -> tuple[str, ...]:
+    result = load(claim.preset)
+    if result is None:
+        return (claim.what, f"`{claim.preset}`", MISSING, *[""] * (columns - 1), claim.published, claim.asked)
+    cells = [value(result, setting, metric) for setting, metric in claim.cells]
+    cells += [""] * (columns - len(cells))
+    return (claim.what, f"[`{claim.preset}`]({up}results/{claim.preset}.json)", *cells, claim.published, claim.asked)
+
+
+def value(result: Result, setting: str, metric: str) -> str:
+    """A mean with half the width of its 95 % interval."""
+    rows = (row for row in result["rows"] if (row["setting"], row["metric"]) == (setting, metric))
+    row = next(rows, None)
+    return "-" if row is None else _with_width(row)
+
+
+def _with_width(row: dict[str, Any]) -> str:
+    digits = 1 if abs(row["value"]) >= 10 else 2 if abs(row["value"]) >= 1 else 3
+    if row["low"] is None:
+        return f"{row['value']:.{digits}f}"
+    return f"{row['value']:.{digits}f} ± {(row['high'] - row['low']) / 2:.{digits}f}"
+
+
+def trials() -> list[str]:
+    """Return of a whole trial: RL² beside strategies that are made for the problem, on tasks drawn alike."""
+    rivals = load("reference_strategies")
+    head = ("return of a trial", "RL²", "published RL²", *(name.replace("_", " ") for name in RIVALS))
+    return table(head, *(_trial_row(*trial, rivals) for trial in TRIALS))
+
+
+def _trial_row(preset: str, problem: str, what: str, rivals: Result | None) -> tuple[str, ...]:
+    result = load(preset)
+    own = MISSING if result is None else f"[{value(result, 'trial', 'return')}](../results/{preset}.json)"
+    if rivals is None:
+        return (what, own, "", *[""] * len(RIVALS))
+    known = {row["strategy"]: row for row in rivals["rows"] if row["setting"] == problem}
+    cells = (_with_width(known[name]) if name in known else "" for name in RIVALS)
+    return (what, own, str(rivals["published_rl2"][problem]), *cells)
+
+
+def searches() -> list[str]:
+    """What each search ends with, on two measured tables of architectures."""
+    result = load("architecture_search")
+    head = ("", *(f"{space}: {what}" for space in ("cells", "images") for what in ("last 16", "best")))
+    if result is None:
+        return table(head, (MISSING, *[""] * 4))
+    rows = []
+    for name, what in SEARCHES.items():
+        found = [result[space]["searches"].get(name) for space in ("cells", "images")]
+        keys = ("mean_of_last", "best")
+        rows.append((what, *(_interval(search[key]) if search else "" for search in found for key in keys)))
+    return table(head, *rows)
+
+
+def _interval(e: dict[str, float]) -> str:
+    return f"{e['value']:.3f} [{e['low']:.3f}, {e['high']:.3f}]"
+
+
+def documents() -> dict[str, dict[str, list[str]]]:
+    """Sections of the documents on meta-learning."""
+    ways = ("5-way 1-shot", "5-way 5-shot", "20-way 1-shot", "20-way 5-shot")
+    after = tuple(f"after {k} steps" for k in range(4))
+    return {
+        "docs/few_shot.md": {
+            "sinusoid": claims(SINUSOID, ("after 1 step", "5 steps", "10 steps")),
+            "omniglot": claims(OMNIGLOT, ways),
+            "dynamics": claims(DYNAMICS, ("step 0", "step 1", "step 3", "step 5")),
+        },
+        "docs/meta_rl.md": {
+            "navigation": claims(NAVIGATION, after),
+            "cheetah": claims(CHEETAH, after),
+            "fetch_dynamics": claims(FETCH, ("first", "second", "third", "fourth")),
+            "trials": trials(),
+        },
+        "docs/architecture_search.md": {"searches": searches()},
+    }
+
+
+def summary() -> list[str]:
+    """The README's rows: one a system."""
+    head = ("what", "preset", "here", "published", "asked")
+    rows = (
+        (SINUSOID[0], "sinusoid, error after 1 / 5 / 10 steps"),
+        (OMNIGLOT[0], "Omniglot 5w1s / 5w5s / 20w1s / 20w5s"),
+        (OMNIGLOT[1], "Omniglot, Matching Networks, the same"),
+        (OMNIGLOT[2], "Omniglot 5w1s, MAML"),
+        (OMNIGLOT[3], "Omniglot 5w1s, learned optimiser"),
+        (OMNIGLOT[4], "Omniglot 5w1s, LSTM"),
+        (NAVIGATION[0], "2D navigation, return after 0 / 1 / 2 / 3 steps"),
+        (CHEETAH[0], "half-cheetah direction, the same"),
+        *((Claim(preset, "", (("trial", "return"),)), f"RL², {what}") for preset, _, what in TRIALS),
+    )
+    return table(head, *(_summary_row(claim, what) for claim, what in rows))
+
+
+def _summary_row(claim: Claim, what: str) -> tuple[str, ...]:
+    result = load(claim.preset)
+    if result is None:
+        return (what, f"`{claim.preset}`", MISSING, claim.published, claim.asked)
+    cells = (value(result, setting, metric).split(" ")[0] for setting, metric in claim.cells)
+    link = f"[`{claim.preset}`](results/{claim.preset}.json)"
+    return (what, link, " / ".join(cells), claim.published, claim.asked)
