@@ -44,6 +44,7 @@ PRESETS = (
     ("fetch_push", "feed-forward, nominal", "nominal >= 0.97 in 20 minutes"),
     ("fetch_push_dr", "LSTM, randomised", "train >= 0.92 in 75 minutes"),
     ("fetch_push_dr_ff", "feed-forward, randomised", "beside the LSTM"),
+    ("fetch_pick_and_place", "feed-forward, nominal", "nominal >= 0.95"),
 )
 RATIOS = (
     ("env_throughput", "vs_bound", "environment steps/s against bare `mj_step`", ">= 0.85"),
