@@ -90,10 +90,9 @@ def play(
             outputs, state = policy.step(inputs, state)
             action = draw(outputs)
             following, reward, done = env.step(action[:, None])
-            mask = alive.to(observation.dtype)
-            columns.append((inputs, action, outputs, reward[:, 0] * mask, mask))
+            columns.append((inputs, action, outputs, reward[:, 0], alive.to(observation.dtype)))
             alive = alive & ~done[:, 0]
             ended = ~alive if t + 1 < task.horizon else torch.ones_like(alive)
-            last = action, columns[-1][3], ended
+            last = action, reward[:, 0], ended
             observation = following[:, 0]
     return Trials(*(torch.stack(column, 1) for column in zip(*columns, strict=True)))

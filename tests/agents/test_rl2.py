@@ -117,6 +117,31 @@ def test_an_evaluation_gives_the_trial_and_each_of_its_episodes() -> None:
     assert list(policy.meet(family, tasks, torch_generator(0, "luck"), episodes=1)) == ["trial", "episode_1"]
 
 
+def test_learning_rates_fall_to_a_tenth_and_stay_there() -> None:
+    learner = make(Bandits(2, 5), anneal_samples=400, learning_rate=0.01)  # 40 trials of 5 pulls: 200 samples a round
+    rates = []
+    for _ in range(3):
+        learner.collect()
+        learner.update()
+        rates.append(learner.policy_optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.0055, 0.001, 0.001])
+
+
+def test_an_evaluation_may_take_the_most_likely_actions() -> None:
+    family = Bandits(3, 4)
+    policy = RL2Policy(dataclasses.replace(SMALL, evaluate="mode"), family.task)
+    torch.nn.init.normal_(policy.last.weight)
+    generator = torch_generator(0, "luck")
+    trials = policy.play(family, family.sample(20, torch_generator(0, "tasks")), generator, mode=True)
+    assert torch.equal(trials.action, trials.outputs.argmax(-1))
+
+
+@pytest.mark.parametrize("options", [{"trials": 0}, {"discount": 0.0}, {"trace": 1.5}])
+def test_options_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        dataclasses.replace(SMALL, **options)
+
+
 def test_it_learns_to_find_the_better_arm() -> None:
     """Two arms, five pulls: a random player earns 2.5, the best possible 3.0 or so; seconds of training."""
     learner = make(Bandits(2, 5), trials=500, batch_trials=250, epochs=4, learning_rate=3e-3, hidden=32)

@@ -25,7 +25,8 @@ def test_memory_runs_through_all_episodes_of_a_trial_and_begins_anew_with_the_ne
 
 
 def test_what_is_read_is_the_step_before_across_episodes_too() -> None:
-    read = trials(CountingPolicy(), [4]).inputs[0]
+    # An episode that is over only because its time is up (the task's end is at 9) counts as ended, too.
+    read = trials(CountingPolicy(), [9]).inputs[0]
     episode, step, action, reward, done = read[:, 0], read[:, 1], read[:, 2:5], read[:, 5], read[:, 6]
     assert episode.tolist() == [0] * 4 + [1] * 4 + [2] * 4 and step.tolist() == [0, 1, 2, 3] * 3
     # A reward of 100 * episode + step + 1 is read one step after it was paid; nothing is read first.
