@@ -106,6 +106,14 @@ def test_actions_may_be_gaussian_and_observations_standardised() -> None:
     assert learner.policy.normalize is not None and learner.policy.normalize.count == 2 * 40 * 5
 
 
+def test_both_observations_of_a_transition_are_standardised_and_nothing_else() -> None:
+    network = make(Navigation(horizon=5), normalize=True, transition=True).policy
+    assert network.normalize is not None and network.encode.size == 2 + 2 + 2 + 2
+    network.normalize.update(torch.tensor([[1.0, 10.0], [3.0, 30.0]]))  # means 2 and 20, deviations 1 and 10
+    inputs = torch.tensor([[4.0, 10.0, 0.5, 0.5, 7.0, 1.0, 1.0, 40.0]])
+    assert network._normalized(inputs).tolist() == [[2.0, -1.0, 0.5, 0.5, 7.0, 1.0, -1.0, 2.0]]
+
+
 def test_an_evaluation_gives_the_trial_and_each_of_its_episodes() -> None:
     policy = RL2Policy(SMALL, TabularMDPs(3).task)
     family = TabularMDPs(3)
