@@ -63,9 +63,6 @@ class MAMLRLConfig:
     curvature_rollouts: int | None = 5
     """For trpo: episodes of each task that the KL divergence's curvature is estimated from; null: all. It takes most
     of an update's time, and only the direction depends on it: with 5 of 20 a step gains 98 % of what it would."""
-    curvature_order: Literal["second", "first"] = "second"
-    """For trpo: whether that curvature counts the derivatives of the inner gradient. first: 40 % less time, and on
-    navigation the step gains as much; the line search holds the KL divergence itself to the limit in any case."""
 
     def __post_init__(self) -> None:
         sketch = self.rollouts if self.curvature_rollouts is None else self.curvature_rollouts
@@ -166,16 +163,15 @@ class MAMLRL:
         n = c.rollouts if c.curvature_rollouts is None else c.curvature_rollouts
         part = last.first(n)
         parts = [self._policy.loss(t.first(n), advantage[:, :n], c.inner_loss) for t, advantage in scored]
-        sketch = self._outputs(parts, part, first_order="first" in (c.order, c.curvature_order))
-        outputs = self._outputs(losses, last, first_order=c.order == "first")
+        sketch, outputs = self._outputs(parts, part), self._outputs(losses, last)
         return self._outer.improve(outputs, last, advantages(last, c.returns), slope=slope, sketch=(sketch, part.mask))
 
-    def _outputs(self, losses: Sequence[Loss], last: Trajectories, *, first_order: bool) -> Outputs:
+    def _outputs(self, losses: Sequence[Loss], last: Trajectories) -> Outputs:
         """What the adapted policies put out on ``last``, as a function of the initial parameters."""
         c, net = self.config, self._policy.net
 
         def of(parameters: Parameters) -> Tensor:
-            end = adapted(losses, parameters, c.tasks, c.rate, first_order=first_order)[-1]
+            end = adapted(losses, parameters, c.tasks, c.rate, first_order=c.order == "first")[-1]
             return net.per_task(end, last.observation)
 
         return of

@@ -75,12 +75,6 @@ class Outer:
             return self._trust_region(outputs, trajectories, advantage, slope, sketch)
         return self._adam(trajectories, advantage, slope)
 
-    def _divergence(self, outputs: Outputs, mask: Tensor) -> Loss:
-        """Mean KL divergence from the present policies to those of other parameters."""
-        with torch.no_grad():
-            old = outputs(self._present())
-        return lambda p: ppo.over_tasks(self.head.kl(old, outputs(p)), mask)
-
     def _present(self) -> dict[str, Tensor]:
         return {name: p.detach() for name, p in self.parameters.items()}
 
@@ -92,14 +86,20 @@ class Outer:
         slope: Slope,
         sketch: tuple[Outputs, Tensor] | None,
     ) -> Metrics:
+        present = self._present()
+        with torch.no_grad():
+            old = outputs(present)
 
         def surrogate(new: Tensor) -> Tensor:
             return ppo.surrogate(self.head.log_prob(new, t.action), t.log_prob, advantage, t.mask)
 
+        def objective(p: Parameters) -> tuple[Tensor, Tensor]:
+            new = outputs(p)
+            return surrogate(new), ppo.over_tasks(self.head.kl(old, new), t.mask)
+
         step = trust_region_step(
-            self._present(),
-            lambda p: surrogate(outputs(p)),
-            self._divergence(outputs, t.mask),
+            present,
+            objective,
             self.config.trust_region,
             slope=lambda p: slope(surrogate, p),
             curvature=self._divergence(*sketch) if sketch else None,
@@ -108,6 +108,12 @@ class Outer:
             for name, p in self.parameters.items():
                 p.copy_(step.params[name])
         return {"loss/kl": step.kl, "loss/improvement": step.improvement, "loss/accepted": float(step.accepted)}
+
+    def _divergence(self, outputs: Outputs, mask: Tensor) -> Loss:
+        """Mean KL divergence from the present policies to those of other parameters."""
+        with torch.no_grad():
+            old = outputs(self._present())
+        return lambda p: ppo.over_tasks(self.head.kl(old, outputs(p)), mask)
 
     def _adam(self, t: Trajectories, advantage: Tensor, slope: Slope) -> Metrics:
         c = self.config

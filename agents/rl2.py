@@ -127,18 +127,12 @@ class RL2:
         """One step of TRPO on all trials."""
         head, old = self._policy.head, self._policy.head.log_prob(trials.outputs, trials.action)
 
-        def outputs(parameters: Mapping[str, Tensor]) -> Tensor:
-            found: Tensor = functional_call(self._policy, dict(parameters), (trials.inputs,))
-            return found
+        def objective(parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+            outputs: Tensor = functional_call(self._policy, dict(parameters), (trials.inputs,))
+            loss = surrogate(*_single(head.log_prob(outputs, trials.action), old, advantage, trials.mask))
+            return loss, over_tasks(*_single(head.kl(trials.outputs, outputs), trials.mask))
 
-        def loss(parameters: Mapping[str, Tensor]) -> Tensor:
-            log_prob = head.log_prob(outputs(parameters), trials.action)
-            return surrogate(*_single(log_prob, old, advantage, trials.mask))
-
-        def divergence(parameters: Mapping[str, Tensor]) -> Tensor:
-            return over_tasks(*_single(head.kl(trials.outputs, outputs(parameters)), trials.mask))
-
-        step = trust_region_step(dict(self._policy.named_parameters()), loss, divergence, self.config.trust_region)
+        step = trust_region_step(dict(self._policy.named_parameters()), objective, self.config.trust_region)
         self._policy.load_state_dict(step.params, strict=False)
         entropy = over_tasks(*_single(head.entropy(trials.outputs), trials.mask))
         return {"loss/policy": -step.improvement, "loss/entropy": entropy, "loss/kl": step.kl}

@@ -18,6 +18,8 @@ Loss = Callable[[Params], Tensor]
 """A scalar of the parameters."""
 Slope = Callable[[Params], tuple[Tensor, Tensor]]
 """Value of a loss and its gradient as a vector."""
+Objective = Callable[[Params], tuple[Tensor, Tensor]]
+"""Surrogate loss and mean KL divergence, which share most of their work."""
 MatVec = Callable[[Tensor], Tensor]
 
 
@@ -130,22 +132,25 @@ def conjugate_gradient(matvec: MatVec, b: Tensor, *, iterations: int, tolerance:
 
 def trust_region_step(
     params: Params,
-    surrogate: Loss,
-    kl: Loss,
+    objective: Objective,
     config: TrustRegionConfig,
     *,
     slope: Slope | None = None,
     curvature: Loss | None = None,
 ) -> Step:
-    """The largest step along the natural gradient that lowers ``surrogate`` and keeps ``kl`` within the limit.
+    """The largest step along the natural gradient that lowers the surrogate and keeps the divergence within the limit.
 
-    ``kl`` is the mean divergence from the old policies to those of its argument; 0 with zero gradient at ``params``.
-    ``slope``: how the surrogate is differentiated; null: by one backward pass. ``curvature``: a cheaper estimate of
-    ``kl`` for its Hessian; null: ``kl`` itself, which the line search holds to the limit in any case.
+    Args:
+        params: where to start; the divergence is 0 there, and so is its gradient.
+        objective: surrogate loss, and mean KL divergence from the old policies.
+        config: sizes and methods.
+        slope: how the surrogate is differentiated; None: by one backward pass.
+        curvature: a cheaper estimate of the divergence for its Hessian; None: the divergence itself, which the line
+            search holds to the limit in any case.
     """
     start = flatten(params).detach()
-    loss, g = slope(params) if slope else gradient(surrogate, params)
-    hessian = HESSIANS[config.hessian](curvature or kl, params)
+    loss, g = slope(params) if slope else gradient(lambda p: objective(p)[0], params)
+    hessian = HESSIANS[config.hessian](curvature or (lambda p: objective(p)[1]), params)
     direction = conjugate_gradient(lambda v: hessian(v) + config.damping * v, -g, iterations=config.cg_iterations)
     quadratic = direction @ (hessian(direction) + config.damping * direction)
     if not quadratic > 0:  # a zero gradient, or not a number
@@ -154,7 +159,8 @@ def trust_region_step(
     with torch.no_grad():
         for k in range(config.max_backtracks):
             candidate = unflatten(start + config.backtrack_ratio**k * full, params)
-            distance, change = float(kl(candidate)), float(loss - surrogate(candidate))
+            surrogate, divergence = objective(candidate)
+            distance, change = float(divergence), float(loss - surrogate)
             if distance <= config.max_kl and change > 0:
                 return Step(candidate, True, distance, change)
     return Step({name: x.detach() for name, x in params.items()}, False, 0.0, 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 FAMILIES = {
+    "ant": ("sim2real.envs.ant", "Ant"),
     "bandits": ("sim2real.envs.bandits", "Bandits"),
     "fetch_dynamics": ("sim2real.envs.fetch_family", "FetchDynamics"),
     "half_cheetah": ("sim2real.envs.half_cheetah", "HalfCheetah"),

@@ -93,7 +93,6 @@ def test_second_order_and_hessian_vector_products_make_the_same_step(steps: int)
     [
         {},
         {"curvature_rollouts": 2},
-        {"curvature_order": "first"},
         {"order": "first"},
         {"order": "hessian_vector"},
         {"inner_loss": "dice"},

@@ -48,7 +48,7 @@ def test_the_step_on_a_linear_surrogate_is_the_natural_gradient() -> None:
     start = {"x": torch.zeros(6, dtype=torch.float64)}
     config = TrustRegionConfig(max_kl=0.02, cg_iterations=50, damping=0.0)
     slack = 1e-12  # else rounding decides whether the KL is within the limit
-    step = trpo.trust_region_step(start, lambda p: b @ p["x"], lambda p: p["x"] @ matrix @ p["x"] / 2 - slack, config)
+    step = trpo.trust_region_step(start, lambda p: (b @ p["x"], p["x"] @ matrix @ p["x"] / 2 - slack), config)
     natural = torch.linalg.solve(matrix, b)
     expected = -natural * (2 * 0.02 / (b @ natural)).sqrt()
     assert step.accepted
@@ -62,8 +62,7 @@ def test_the_line_search_walks_back() -> None:
     # k = 2: 0.64 -> 0.2048 + 0.1678 = 0.3726; k = 1: 0.8 -> 0.32 + 0.41 = 0.73
     step = trpo.trust_region_step(
         {"x": torch.zeros(1, dtype=torch.float64)},
-        lambda p: p["x"].sum(),
-        lambda p: (p["x"] ** 2 / 2 + p["x"] ** 4).sum(),
+        lambda p: (p["x"].sum(), (p["x"] ** 2 / 2 + p["x"] ** 4).sum()),
         TrustRegionConfig(max_kl=0.5, damping=0.0),
     )
     assert float(step.params["x"]) == pytest.approx(-0.64)
@@ -74,7 +73,7 @@ def test_the_line_search_walks_back() -> None:
 def test_parameters_stay_where_nothing_is_better(loss: str) -> None:
     start = {"x": torch.zeros(1, dtype=torch.float64)}
     losses = {"worse everywhere": lambda p: (p["x"] + 1e6 * p["x"].abs()).sum(), "flat": lambda p: (0 * p["x"]).sum()}
-    step = trpo.trust_region_step(start, losses[loss], lambda p: (p["x"] ** 2).sum(), TrustRegionConfig())
+    step = trpo.trust_region_step(start, lambda p: (losses[loss](p), (p["x"] ** 2).sum()), TrustRegionConfig())
     assert not step.accepted
     assert torch.equal(step.params["x"], start["x"])
 
@@ -113,7 +112,7 @@ def test_a_step_agrees_with_sb3_contrib() -> None:
         return -((log_prob - batch.old_log_prob).exp() * advantage).mean()
 
     config = TrustRegionConfig(max_kl=0.02, cg_iterations=15, damping=0.1, max_backtracks=10)
-    step = trpo.trust_region_step(start, loss, lambda p: kl_divergence(old, distribution(p)).mean(), config)
+    step = trpo.trust_region_step(start, lambda p: (loss(p), kl_divergence(old, distribution(p)).mean()), config)
     theirs = dict(model.policy.named_parameters())
     moved = max(float((theirs[name] - start[name]).detach().abs().max()) for name in names)
     assert step.accepted

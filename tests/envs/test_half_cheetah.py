@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sim2real.envs.half_cheetah import HalfCheetah, cheetah_model
+from sim2real.envs.half_cheetah import HalfCheetah
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -74,8 +74,9 @@ def test_the_number_of_threads_changes_nothing() -> None:
 
 
 def test_a_step_is_a_hundredth_of_a_second() -> None:
-    assert cheetah_model().opt.timestep == 0.01
-    assert int(cheetah_model().opt.integrator) == int(mujoco.mjtIntegrator.mjINT_EULER)
+    model = HalfCheetah().body.model
+    assert model.opt.timestep == 0.01
+    assert int(model.opt.integrator) == int(mujoco.mjtIntegrator.mjINT_EULER)
 
 
 def test_a_horizon_below_one_is_refused() -> None:
