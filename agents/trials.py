@@ -2,8 +2,8 @@
 
 What a policy reads at a step is the observation and what happened one step ago: action, reward, and whether that step
 ended its episode; on request also the observation before, so that one input holds a whole transition. The first step of
-a trial reads zeros for these; later episodes read the last step of the one before, so a trial is one sequence and memory
-has only one beginning.
+a trial reads zeros for these; later episodes read the last step of the one before, so a trial is one sequence and
+memory has only one beginning.
 
 An episode that ends before its horizon stays where it is until then, without reward: an absorbing state. So all trials
 are equally long; `mask` says which steps were decisions.
