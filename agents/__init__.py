@@ -8,16 +8,27 @@ from typing import Any
 
 from torch import nn
 
-from sim2real.agents import maml_rl, policy_gradient
+from sim2real.agents import evolution, maml_rl, policy_gradient, random_search
+from sim2real.agents.episodic import episodic
+from sim2real.agents.lstm_learner import LSTMLearner, LSTMLearnerConfig
+from sim2real.agents.maml import MAML, MAMLPolicy
+from sim2real.agents.maml_config import MAMLConfig
 from sim2real.agents.maml_rl import MAMLRL, MAMLRLConfig
+from sim2real.agents.matching import MatchingConfig, MatchingNet
+from sim2real.agents.meta_lstm import MetaLSTM, MetaLSTMConfig
+from sim2real.agents.nas import NAS, NASConfig, NASPolicy
+from sim2real.agents.nearest_neighbour import NearestNeighbour, NearestNeighbourConfig
 from sim2real.agents.policy_gradient import PolicyGradient, PolicyGradientConfig
+from sim2real.agents.protonet import ProtoNet, ProtoNetConfig
 from sim2real.agents.rdpg import RDPG
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.agents.rdpg_networks import RDPGPolicy
 from sim2real.agents.rl2 import RL2
 from sim2real.agents.rl2_config import RL2Config
 from sim2real.agents.rl2_networks import RL2Policy
+from sim2real.few_shot_types import FewShotSpec
 from sim2real.meta_rl_types import FamilySpec
+from sim2real.search_types import SearchSpec
 from sim2real.types import Algorithm, TaskSpec
 
 
@@ -37,11 +48,33 @@ class AgentEntry:
     """Dataclass that says what a policy is made for: the type of ``source.task``."""
 
 
+def _episodic(config: type, learner: Callable[[Any, FewShotSpec], nn.Module]) -> AgentEntry:
+    """A few-shot learner that is a module with a loss."""
+    return AgentEntry(config, episodic(learner), learner, "few_shot", FewShotSpec)
+
+
 AGENTS: dict[str, AgentEntry] = {
     "rdpg": AgentEntry(RDPGConfig, RDPG, RDPGPolicy),
+    "maml": AgentEntry(MAMLConfig, MAML, MAMLPolicy, "few_shot", FewShotSpec),
+    "protonet": _episodic(ProtoNetConfig, ProtoNet),
+    "matching": _episodic(MatchingConfig, MatchingNet),
+    "lstm_learner": _episodic(LSTMLearnerConfig, LSTMLearner),
+    "meta_lstm": _episodic(MetaLSTMConfig, MetaLSTM),
+    "nearest_neighbour": _episodic(NearestNeighbourConfig, NearestNeighbour),
     "policy_gradient": AgentEntry(
         PolicyGradientConfig, PolicyGradient, policy_gradient.build_policy, "meta_rl", FamilySpec
     ),
     "maml_rl": AgentEntry(MAMLRLConfig, MAMLRL, maml_rl.build_policy, "meta_rl", FamilySpec),
     "rl2": AgentEntry(RL2Config, RL2, RL2Policy, "meta_rl", FamilySpec),
+    "nas": AgentEntry(NASConfig, NAS, NASPolicy, "search", SearchSpec),
+    "random_search": AgentEntry(
+        random_search.RandomSearchConfig,
+        random_search.RandomSearch,
+        random_search.build_policy,
+        "search",
+        SearchSpec,
+    ),
+    "evolution": AgentEntry(
+        evolution.EvolutionConfig, evolution.Evolution, evolution.build_policy, "search", SearchSpec
+    ),
 }

@@ -18,8 +18,11 @@ INPUT = (-5.0, 5.0)
 class SinusoidSource:
     """``y = A sin(x - phi)`` with A ~ U[0.1, 5], phi ~ U[0, pi], x ~ U[-5, 5] (Finn et al. 2017, section 5.1)."""
 
-    def __init__(self, shots: int, queries: int, *, seed: int) -> None:
-        self.task = FewShotSpec("sinusoid", "regression", (1,), 1, shots, queries, parameter_size=2)
+    def __init__(self, shots: int, queries: int, *, seed: int, reveal: bool = False) -> None:
+        """``reveal``: every input is (x, A, phi) instead of x, for an oracle (the upper bound of section 5.1)."""
+        self.reveal = reveal
+        width = 3 if reveal else 1
+        self.task = FewShotSpec("sinusoid", "regression", (width,), 1, shots, queries, parameter_size=2)
         self._draw = torch.Generator().manual_seed(seed)
         self._device = torch.device("cpu")
 
@@ -28,7 +31,8 @@ class SinusoidSource:
         t = self.task
         amplitude, phase = self._uniform((tasks, 1, 1), AMPLITUDE), self._uniform((tasks, 1, 1), PHASE)
         x = self._uniform((tasks, t.shots + t.queries, 1), INPUT)
-        every = Examples(x, amplitude * torch.sin(x - phase))
+        inputs = torch.cat([x, amplitude.expand_as(x), phase.expand_as(x)], 2) if self.reveal else x
+        every = Examples(inputs, amplitude * torch.sin(x - phase))
         support = Examples(every.inputs[:, : t.shots], every.targets[:, : t.shots])
         query = Examples(every.inputs[:, t.shots :], every.targets[:, t.shots :])
         parameters = torch.cat([amplitude, phase], 2)[:, 0]

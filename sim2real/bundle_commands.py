@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,24 @@ def export(source: Path, out: Path, dynamics: Sequence[str] | None, *, episodes:
         folder, env_id = _export_foreign(source, out, dynamics, episodes, foreign)
     else:
         foreign.refuse(source)
+        if (own := _domain_export(source)) is not None:
+            print(f"exported to {own(out)}")
+            return 0
         folder, env_id = _export_run(source, out, dynamics or DYNAMICS, episodes)
     print(f"exported to {folder}; try it: sim2real run {folder} --env {env_id}")
     return 0
+
+
+def _domain_export(run_dir: Path) -> Callable[[Path], Path] | None:
+    """What writes the best policy of a run whose domain has an export of its own."""
+    from sim2real.domains import domain
+    from sim2real.runs import domain_of, load_policy
+
+    export = domain(domain_of(run_dir)).export
+    if export is None:
+        return None
+    policy, meta = load_policy(run_dir)
+    return functools.partial(export, policy, meta)
 
 
 def _export_run(run_dir: Path, out: Path, dynamics: Sequence[str], episodes: int) -> tuple[Path, str]:

@@ -35,6 +35,8 @@ def export(
     limits, delays), the proof that it acts as the policy it came from, a model card with what it achieves, measured
     with the bundle itself, and a runner that needs numpy alone.
 
+    A few-shot learner that adapts by a forward pass becomes two ONNX files instead: adapt (support set in) and predict.
+
     Args:
         source: Folder of a run (its best policy is taken), or a model of stable-baselines3.
         out: Folder of the bundle; a bundle that is already there is replaced.

@@ -46,6 +46,7 @@ def train(preset: str, run_dir: Path | None, overrides: Sequence[str], **options
     algorithm = entry.build(config.agent, source, seed=config.seed, device=device)
     with exclusive(folder):
         run = open_run(folder, config, source.task, ["sim2real", *sys.argv[1:]], device)
+        problem.keep(source, folder)
         print(f"training {config.algorithm} on {problem.describe(config.env)}, {device}: {folder}")
         outcome = Trainer(config.trainer, algorithm, scores, run, folder, score=problem.score).run()
     if outcome.reason == "signal":

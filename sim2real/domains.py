@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sim2real.config import ExperimentConfig
@@ -16,6 +17,10 @@ from sim2real.scores import Scores
 
 TrainingScores = Callable[[Any], Mapping[str, float]]
 """Scores the policy learned so far, on the same test every time."""
+
+
+def _nothing(source: Any, folder: Path) -> None:
+    pass
 
 
 def _no_figures(policy: Any, meta: Mapping[str, Any], seed: int) -> list[str]:
@@ -38,16 +43,21 @@ class Domain:
     """What the learner gathers from; ``source.task`` says what a policy for it is made for."""
     training_scores: Callable[[ExperimentConfig], TrainingScores]
     """In environments or tasks of its own, so that training goes on as if nothing had been scored."""
+    keep: Callable[[Any, Path], None] = _nothing
+    """``keep(source, folder)``: lets the source keep results in the run's folder, and take in those that are there."""
     episodes: int = 200
     """Default of ``--episodes``: episodes for each set of dynamics, or unseen test tasks."""
     measure: Callable[..., Scores] | None = None
     """``measure(policy, meta, episodes=..., seed=...)``: what `evaluate` and `report` show; ``meta`` is the content of
     ``policy.json``. None for robot tasks: ``sim2real.evaluate`` scores them under sets of dynamics."""
+    export: Callable[[Any, Mapping[str, Any], Path], Path] | None = None
+    """``export(policy, meta, out)``: the policy as files that run without torch, and their folder. None for robot
+    tasks, whose policies become bundles (``sim2real.export``), and where it can't be had."""
     figures: Callable[[Any, Mapping[str, Any], int], list[str]] = _no_figures
     """``figures(policy, meta, seed)``: further sections of the report, as ``report.section`` makes them."""
 
 
-NAMES = ("goals", "meta_rl")
+NAMES = ("goals", "meta_rl", "few_shot", "search")
 
 
 def domain(name: str) -> Domain:

@@ -31,7 +31,7 @@ class FewShotSpec:
     queries: int
     """Query examples of a task; in classification, of each class."""
     parameter_size: int = 0
-    """Numbers that define a task where they are known (`TaskBatch.parameters`): what an oracle reads."""
+    """Numbers that define a task, where they are known (`TaskBatch.parameters`)."""
 
     @property
     def ways(self) -> int:
@@ -76,7 +76,7 @@ class TaskBatch:
     support: Examples
     query: Examples
     parameters: Tensor
-    """[B, P] what defines each task, P = ``FewShotSpec.parameter_size``; for oracles and figures only."""
+    """[B, P] what defines each task, P = ``FewShotSpec.parameter_size``; for figures and analysis."""
 
     def __len__(self) -> int:
         return len(self.support)
@@ -123,12 +123,4 @@ class MetaLearner(Protocol):
 
     def adapt(self, support: Examples) -> Predictor:
         """A predictor for the B tasks of ``support``. Leaves the learner as it is, and builds no graph for it."""
-        ...
-
-
-class OracleLearner(Protocol):
-    """A learner that is told the task: an upper bound, not a competitor. `measure` calls this where it exists."""
-
-    def adapt_to(self, support: Examples, parameters: Tensor) -> Predictor:
-        """As `MetaLearner.adapt`, knowing ``parameters [B, P]``."""
         ...

@@ -38,11 +38,20 @@ class _Deployed(nn.Module):
 
 def onnx_bytes(policy: ExportablePolicy) -> bytes:
     """The ONNX file's content: ``obs, h_in, c_in -> actions, h_out, c_out``, batch 1, memory by its own names."""
-    onnx = _import_onnx()
     names = policy.export_state_names()
     module = _Deployed(policy).eval()
     # Clones: two inputs that are one tensor, such as a policy's (zeros, zeros), are merged in the traced graph.
     example = (torch.zeros(1, sum(module.widths)), *(tensor.clone() for tensor in policy.zero_state_tensors(1)))
+    inputs, outputs = ["obs", *(f"{name}_in" for name in names)], ["actions", *(f"{name}_out" for name in names)]
+    return traced(module, example, inputs, outputs)
+
+
+def traced(
+    module: nn.Module, example: tuple[Tensor, ...], inputs: list[str], outputs: list[str], free: Any = None
+) -> bytes:
+    """A module's forward pass as an ONNX file's content; ``free`` names axes of any length, as ``dynamic_shapes`` of
+    torch's exporter does."""
+    onnx = _import_onnx()
     with _silence():
         program = torch.onnx.export(
             module,
@@ -50,8 +59,9 @@ def onnx_bytes(policy: ExportablePolicy) -> bytes:
             dynamo=True,
             opset_version=OPSET,
             external_data=False,
-            input_names=["obs", *(f"{name}_in" for name in names)],
-            output_names=["actions", *(f"{name}_out" for name in names)],
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=free,
             verbose=False,
         )
     assert program is not None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -48,39 +49,73 @@ def run_jobs(
     begin, done = time.monotonic(), 0
     results: dict[int, Result] = {}
     try:
-        for index, result in _completed(work, jobs, min(workers, len(jobs))):
-            results[index] = result
-            done += size(jobs[index])
-            report.update(done, time.monotonic() - begin)
+        with Workers(min(workers, len(jobs))) as pool:
+            for index, result in pool.completed(work, jobs):
+                results[index] = result
+                done += size(jobs[index])
+                report.update(done, time.monotonic() - begin)
     finally:
         report.close()
     return [results[index] for index in range(len(jobs))]
 
 
-def _completed(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Result]]:
-    """(number, result) of each job as it is done."""
-    if workers <= 1:
-        _one_thread()
-        for index, job in enumerate(jobs):
-            yield index, work(job)
-        return
-    waiting = iter(range(len(jobs)))
-    running: dict[Future[Result], int] = {}
-    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
+class Workers:
+    """Processes that stay for the next jobs; with one, everything happens in this process. Close them at the end.
+
+    With ``shielded``, Ctrl-C is for this process alone: jobs at work are finished, and it can stop in an orderly way.
+    """
+
+    def __init__(self, workers: int, *, shielded: bool = False) -> None:
+        self.workers = workers
+        self._start = _shielded_thread if shielded else _one_thread
+        self._pool: ProcessPoolExecutor | None = None
+
+    def completed(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[int, Result]]:
+        """(number, result) of each job as it is done; the other terms are those of `run_jobs`."""
+        if self.workers <= 1:
+            _one_thread()
+            for index, job in enumerate(jobs):
+                yield index, work(job)
+            return
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), self._start)
+        waiting = iter(range(len(jobs)))
+        running: dict[Future[Result], int] = {}
+        finished = False
         try:
             while True:
-                for index in itertools.islice(waiting, AHEAD * workers - len(running)):
-                    running[pool.submit(work, jobs[index])] = index
+                for index in itertools.islice(waiting, AHEAD * self.workers - len(running)):
+                    running[self._pool.submit(work, jobs[index])] = index
                 if not running:
+                    finished = True
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
         except BrokenProcessPool:
             raise UserError(
-                f"one of {workers} worker processes was killed; out of memory? Give fewer --workers"
+                f"one of {self.workers} worker processes was killed; out of memory? Give fewer --workers"
             ) from None
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            if not finished:  # jobs of a caller that has left must not run before the next ones
+                self.close()
+
+    def close(self) -> None:
+        """End the processes; jobs that have not begun are dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _shielded_thread() -> None:
+    # A terminal sends Ctrl-C to all processes of a command.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _one_thread()
 
 
 def _one_thread() -> None:

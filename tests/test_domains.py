@@ -73,7 +73,7 @@ class Guesser:
 
 def measure(policy: Any, meta: Mapping[str, Any], *, episodes: int, seed: int) -> Scores:
     tasks = np.random.default_rng(seed).uniform(meta["env"]["low"], 1, episodes)
-    return Scores({f"step_{k}": {"closeness": -np.abs(tasks - k * float(policy.value))} for k in (0, 1)})
+    return Scores({f"step_{k}": {"closeness": -np.abs(tasks - k * policy.value.item())} for k in (0, 1)})
 
 
 def training_scores(config: ExperimentConfig) -> Any:

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HELPERS = {"sim2real.types", "sim2real.errors", "sim2real.few_shot_types", "sim2real.meta_rl_types"}
+HELPERS = {
+    "sim2real.types",
+    "sim2real.errors",
+    "sim2real.few_shot_types",
+    "sim2real.meta_rl_types",
+    "sim2real.search_types",
+}
 # What a module may import of this package; a name covers what is below it. A module that is not here may import all of
 # the core, and neither envs nor agents.
 ALLOWED = {
@@ -20,6 +26,7 @@ ALLOWED = {
     "sim2real.errors": set(),
     "sim2real.meta_rl_types": {"sim2real.types"},
     "sim2real.few_shot_types": {"sim2real.types"},
+    "sim2real.search_types": {"sim2real.types", "sim2real.errors"},
     "sim2real.seeding": set(),
     "sim2real.config": HELPERS,
     "sim2real.overlays": {*HELPERS, "sim2real.config", "sim2real.configs"},
@@ -47,12 +54,14 @@ ALLOWED = {
     },
     "sim2real.estimates": HELPERS,
     "sim2real.scores": {*HELPERS, "sim2real.estimates"},
+    "sim2real.few_shot_scores": HELPERS,
     "sim2real.domains": {*HELPERS, "sim2real.config", "sim2real.scores"},
     "sim2real.evaluate": {*HELPERS, "sim2real.collect", "sim2real.estimates"},
     "sim2real.bootstrap": {*HELPERS, "sim2real.estimates"},
     "sim2real.linear_probe": HELPERS,
     "sim2real.memory": HELPERS,
     "sim2real.pool": {*HELPERS, "sim2real.progress"},
+    "sim2real.result_cache": set(),
     "sim2real.policy_kinds": {*HELPERS, "sim2real.config"},
     "sim2real.transfer": {
         *HELPERS,
@@ -87,13 +96,18 @@ COMPOSITION = {
     "sim2real.cli",
     "sim2real.cli_bundles",
     "sim2real.cli_studies",
+    "sim2real.architecture_graph",
     "sim2real.commands",
     "sim2real.doctor",
+    "sim2real.few_shot_domain",
     "sim2real.foreign_source",
     "sim2real.goals_domain",
     "sim2real.jobs",
     "sim2real.meta_rl_domain",
     "sim2real.probe_command",
+    "sim2real.policy_child",
+    "sim2real.search_children",
+    "sim2real.search_domain",
     "sim2real.sources",
     "sim2real.transfer_command",
 }

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sim2real.errors import UserError
-from sim2real.pool import run_jobs
+from sim2real.pool import Workers, run_jobs
 
 
 def square(x: int) -> tuple[int, int]:
@@ -27,6 +27,11 @@ def die(_: int) -> int:
 
 def mistake(x: int) -> int:
     raise UserError(f"job {x} is a mistake")
+
+
+def interrupt_and_go_on(x: int) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    return x
 
 
 def one(_: Any) -> int:
@@ -60,3 +65,19 @@ def test_an_error_of_a_job_is_the_callers(workers: int) -> None:
 
 def test_no_jobs_have_no_results() -> None:
     assert run_jobs(square, [], workers=3, size=one) == []
+
+
+def test_workers_stay_for_the_next_jobs_and_begin_anew_after_a_caller_that_left() -> None:
+    with Workers(2) as pool:
+        first = {process for _, (_, process) in pool.completed(square, [1, 2, 3, 4])}
+        again = dict(pool.completed(square, [5, 6]))
+        assert [again[k][0] for k in (0, 1)] == [25, 36]
+        assert {process for _, process in again.values()} <= first
+        with pytest.raises(UserError, match="job 7 is a mistake"):
+            list(pool.completed(mistake, [7, 7, 7, 7, 7, 7]))
+        assert dict(pool.completed(square, [8]))[0][0] == 64
+
+
+def test_shielded_workers_finish_their_jobs_when_the_terminal_interrupts() -> None:
+    with Workers(2, shielded=True) as pool:
+        assert dict(pool.completed(interrupt_and_go_on, [1, 2])) == {0: 1, 1: 2}

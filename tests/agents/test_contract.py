@@ -15,18 +15,32 @@ from sim2real.config import build
 from sim2real.envs.navigation import Navigation
 from sim2real.seeding import torch_generator
 from sim2real.types import Algorithm
+from tests.agents.clusters import Clusters
+from tests.search_toys import SKIPS, Table
 from tests.toys import PointReach
 
+ENCODER = {"embedding": {"filters": 4}}
 SMALL: dict[str, dict[str, Any]] = {
     "rdpg": {"hidden": [16], "embedding": 8, "memory_units": 8, "capacity": 100, "updates_per_collect": 3},
+    "maml": {"filters": 4, "meta_batch": 2},
+    "protonet": ENCODER,
+    "matching": {**ENCODER, "full_context": True},
+    "lstm_learner": {**ENCODER, "units": 8},
+    "meta_lstm": {"filters": 4, "units": 4, "updates": 2},
+    "nearest_neighbour": {},
     "policy_gradient": {"network": {"hidden": [8]}, "tasks": 2, "rollouts": 3},
     "maml_rl": {"network": {"hidden": [8]}, "tasks": 2, "rollouts": 3},
     "rl2": {"embedding": 8, "hidden": 8, "trials": 6, "batch_trials": 3},
+    "nas": {"units": 8},
+    "random_search": {},
+    "evolution": {"population": 8, "tournament": 2},
 }
 """Options that make a learner take milliseconds; a new learner adds a line."""
 TOYS: dict[str, Any] = {
     "goals": lambda: PointReach(4, hidden_sign=True),
+    "few_shot": lambda: Clusters((1, 16, 16), ways=3, shots=2, queries=2),
     "meta_rl": lambda: Navigation(horizon=5),
+    "search": lambda: Table(SKIPS),
 }
 """What the learners of a domain gather from here."""
 
@@ -42,7 +56,7 @@ def make(name: str, *, seed: int = 0, device: str = "cpu") -> Algorithm:
 
 def weights(algorithm: Algorithm) -> list[torch.Tensor]:
     policy: Any = algorithm.policy
-    return [p.detach().cpu().clone() for p in policy.parameters()]
+    return [p.detach().cpu().clone() for p in policy.state_dict().values()]
 
 
 def rounds(algorithm: Algorithm, n: int) -> dict[str, float]:
@@ -100,6 +114,16 @@ def _same_actions(policy: Any, rebuilt: Any) -> None:
     np.testing.assert_array_equal(action, again)
 
 
+def _same_answers(policy: Any, rebuilt: Any) -> None:
+    batch = TOYS["few_shot"]().sample(2)
+    answers = policy.adapt(batch.support).predict(batch.query.inputs)
+    again = rebuilt.adapt(batch.support).predict(batch.query.inputs)
+    assert list(answers) == list(again)
+    for setting, logits in answers.items():
+        assert logits.shape == (2, 6, 3) and not logits.requires_grad
+        assert torch.equal(logits, again[setting])
+
+
 def _same_outcomes(policy: Any, rebuilt: Any) -> None:
     family = TOYS["meta_rl"]()
     tasks = family.sample(3, torch_generator(0, "tasks"))
@@ -109,7 +133,16 @@ def _same_outcomes(policy: Any, rebuilt: Any) -> None:
         assert metrics["return"].shape == (3,) and torch.equal(metrics["return"], again[setting]["return"])
 
 
-PREDICTIONS: dict[str, Any] = {"goals": _same_actions, "meta_rl": _same_outcomes}
+def _same_architecture(policy: Any, rebuilt: Any) -> None:
+    assert policy.architecture() == rebuilt.architecture() != (0,) * len(SKIPS.tokens)
+
+
+PREDICTIONS: dict[str, Any] = {
+    "goals": _same_actions,
+    "meta_rl": _same_outcomes,
+    "few_shot": _same_answers,
+    "search": _same_architecture,
+}
 
 
 @pytest.mark.gpu

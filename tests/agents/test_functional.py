@@ -163,3 +163,15 @@ def test_a_parameter_without_a_rate_stays() -> None:
     x, y = (t[0] for t in data(1)[:2])
     stepped = sgd_step(lambda p: mean_squared(p, x, y), parameters, {"w2": 0.2})
     assert stepped["w1"] is parameters["w1"] and not torch.equal(stepped["w2"], parameters["w2"])
+
+
+@pytest.mark.parametrize("form", ["batched", "vmap", "loop"])
+def test_a_task_among_others_takes_the_step_it_takes_alone(form: Form) -> None:
+    x, y, _, _ = data(4)
+    parameters, rates = network(), dict.fromkeys(network(), 0.2)
+    loss = task_losses(mean_squared, form)
+    together = sgd_step(lambda p: loss(p, x, y), for_tasks(parameters, 4), rates)
+    for k in range(4):
+        alone = sgd_step(lambda p, k=k: mean_squared(p, x[k], y[k]), parameters, rates)  # type: ignore[misc]
+        for name, value in alone.items():
+            torch.testing.assert_close(together[name][k], value, rtol=1e-12, atol=1e-12)

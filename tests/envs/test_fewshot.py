@@ -29,3 +29,10 @@ def test_a_source_continues_where_it_was() -> None:
     resumed.load_state_dict(source.state_dict())
     assert torch.equal(source.sample(2).query.targets, resumed.sample(2).query.targets)
     assert not torch.equal(source.sample(2).query.targets, SinusoidSource(5, 5, seed=3).sample(2).query.targets)
+
+
+def test_an_oracle_is_told_the_task() -> None:
+    batch = SinusoidSource(5, 5, seed=1, reveal=True).sample(10)
+    x, amplitude, phase = batch.query.inputs.unbind(-1)
+    torch.testing.assert_close(batch.query.targets[..., 0], amplitude * torch.sin(x - phase))
+    assert torch.equal(amplitude[:, 0], batch.parameters[:, 0])
