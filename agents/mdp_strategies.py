@@ -74,7 +74,7 @@ Strategy = Callable[[Experience, np.random.Generator], Plan]
 def plan(reward: Array, transition: Array, horizon: int) -> tuple[Plan, Array]:
     """Optimal plan and action values [B, T, S, A] by backward induction, for ``reward [B, S, A]`` and
     ``transition [B, S, A, S']``."""
-    return _induction(reward, horizon, lambda value: np.einsum("bsat,bt->bsa", transition, value))
+    return _induction(reward, horizon, lambda value: (transition @ value[:, None, :, None])[..., 0])
 
 
 def _induction(reward: Array, horizon: int, expect: Callable[[Array], Array]) -> tuple[Plan, Array]:

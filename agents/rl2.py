@@ -5,6 +5,7 @@ whole trial; what the policy learned of a task is in its memory, and nothing but
 
 Deviations from the paper:
   * PPO in place of TRPO by default (`outer`); TRPO takes the paper's step, on the whole batch;
+  * on request (`transition`) the observation before is an input, too, which the memory need not keep then;
   * one ReLU layer before the GRU; no weight normalisation; the last layer begins near zero;
   * the baseline is fitted to returns that are standardised with running statistics;
   * smaller networks and batches (presets say which), and an entropy bonus for PPO.

@@ -18,6 +18,8 @@ class RL2Config:
     """Units of the memory."""
     normalize: bool = False
     """Whether observations are standardised with running statistics; for families whose observations have units."""
+    transition: bool = False
+    """Whether the observation before is read, too, so that one input holds a whole transition (s, a, r, done, s')."""
     init_std: float = 1.0
     """Standard deviation of Gaussian actions before training."""
     trials: int = 2_000

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sim2real.agents.heads import head_of
 from sim2real.agents.networks import MemoryState, Normalizer, RecurrentMemory
 from sim2real.agents.rl2_config import RL2Config
-from sim2real.agents.trials import Trials, input_size, play
+from sim2real.agents.trials import Encoder, Trials, play
 from sim2real.meta_rl_types import FamilySpec, TaskFamily
 
 
@@ -20,7 +20,8 @@ class RL2Network(nn.Module):
     def __init__(self, config: RL2Config, task: FamilySpec, outputs: int) -> None:
         super().__init__()
         self.normalize = Normalizer(task.observation) if config.normalize else None
-        self.memory = RecurrentMemory(input_size(task), config.embedding, config.hidden, "gru")
+        self.encode = Encoder(task, config.transition)
+        self.memory = RecurrentMemory(self.encode.size, config.embedding, config.hidden, "gru")
         self.last = nn.Linear(config.hidden, outputs)
         nn.init.normal_(self.last.weight, std=0.01)
         nn.init.zeros_(self.last.bias)
@@ -48,7 +49,11 @@ class RL2Network(nn.Module):
         if self.normalize is None:
             return inputs
         size = len(self.normalize.mean)
-        return torch.cat([self.normalize(inputs[..., :size]), inputs[..., size:]], -1)
+        parts = list(torch.tensor_split(inputs, (size, inputs.shape[-1] - size * self.encode.transition), -1))
+        parts[0] = self.normalize(parts[0])
+        if self.encode.transition:
+            parts[2] = self.normalize(parts[2])
+        return torch.cat(parts, -1)
 
 
 class RL2Policy(RL2Network):
@@ -92,7 +97,7 @@ class RL2Policy(RL2Network):
             return self.head.mode(outputs) if mode else self.head.sample(outputs, generator)
 
         env = family.batch(tasks, 1, generator)
-        return play(_On(self, device), env, family.task, episodes or family.task.episodes, draw)
+        return play(_On(self, device), env, self.encode, episodes or family.task.episodes, draw)
 
     def meet(
         self, family: TaskFamily, tasks: Tensor, generator: torch.Generator, *, episodes: int | None = None

@@ -1,8 +1,9 @@
 """Trials: several episodes in one unknown task, met by a policy that remembers (Duan et al. 2016, RL², section 2.2).
 
 What a policy reads at a step is the observation and what happened one step ago: action, reward, and whether that step
-ended its episode. The first step of a trial reads zeros for these; later episodes read the last step of the one before,
-so a trial is one sequence and memory has only one beginning.
+ended its episode; on request also the observation before, so that one input holds a whole transition. The first step of
+a trial reads zeros for these; later episodes read the last step of the one before, so a trial is one sequence and
+memory has only one beginning.
 
 An episode that ends before its horizon stays where it is until then, without reward: an absorbing state. So all trials
 are equally long; `mask` says which steps were decisions.
@@ -53,47 +54,53 @@ class Remembers(Protocol):
         ...
 
 
-def input_size(task: FamilySpec) -> int:
-    """Numbers that a policy reads at a step, I."""
-    return task.observation + task.action + 2
+@dataclass(frozen=True)
+class Encoder:
+    """Makes one vector of what a policy reads at a step: the observation, then what happened one step ago."""
 
+    task: FamilySpec
+    transition: bool
+    """Whether the observation before is read, too; it comes last."""
 
-def encode(task: FamilySpec, observation: Tensor, action: Tensor, reward: Tensor, done: Tensor) -> Tensor:
-    """Observation [B, D], and action, reward [B] and end of episode [B] of the step before: [B, I]."""
-    embedded = one_hot(action, task.action).to(observation.dtype) if task.action_kind == "discrete" else action
-    return torch.cat([observation, embedded, reward[:, None], done.to(observation.dtype)[:, None]], -1)
+    @property
+    def size(self) -> int:
+        """Numbers read at a step, I."""
+        return self.task.observation * (1 + self.transition) + self.task.action + 2
 
+    def first(self, observation: Tensor) -> Tensor:
+        """At the first step of a trial: nothing has happened before. [B, D] -> [B, I]."""
+        nothing = observation.new_zeros(len(observation), self.size - self.task.observation)
+        return torch.cat([observation, nothing], -1)
 
-def first_input(task: FamilySpec, observation: Tensor) -> Tensor:
-    """What is read at the first step of a trial: nothing has happened before. [B, D] -> [B, I]."""
-    return torch.cat([observation, observation.new_zeros(len(observation), task.action + 2)], -1)
+    def __call__(self, observation: Tensor, before: Tensor, action: Tensor, reward: Tensor, done: Tensor) -> Tensor:
+        """Observation [B, D]; of the step before observation [B, D], action, reward [B], end of episode [B]: [B, I]."""
+        chosen = one_hot(action, self.task.action) if self.task.action_kind == "discrete" else action
+        parts = [observation, chosen.to(observation.dtype), reward[:, None], done.to(observation.dtype)[:, None]]
+        return torch.cat([*parts, before] if self.transition else parts, -1)
 
 
 @torch.no_grad()
-def play(
-    policy: Remembers, env: TaskBatch, task: FamilySpec, episodes: int, draw: Callable[[Tensor], Tensor]
-) -> Trials:
+def play(policy: Remembers, env: TaskBatch, encode: Encoder, episodes: int, draw: Callable[[Tensor], Tensor]) -> Trials:
     """A trial of ``episodes`` episodes in each of B tasks, one player in each.
 
     Args:
         draw: outputs of the policy [B, H] -> actions.
     """
     columns: list[tuple[Tensor, ...]] = []
-    last: tuple[Tensor, Tensor, Tensor] | None = None
+    last: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
     for _ in range(episodes):
         observation = env.reset()[:, 0]
         if last is None:
             state = policy.initial_state(len(observation))
         alive = torch.ones_like(observation[:, 0], dtype=torch.bool)
-        for t in range(task.horizon):
-            inputs = first_input(task, observation) if last is None else encode(task, observation, *last)
+        for t in range(encode.task.horizon):
+            inputs = encode.first(observation) if last is None else encode(observation, *last)
             outputs, state = policy.step(inputs, state)
             action = draw(outputs)
             following, reward, done = env.step(action[:, None])
-            mask = alive.to(observation.dtype)
-            columns.append((inputs, action, outputs, reward[:, 0] * mask, mask))
+            columns.append((inputs, action, outputs, reward[:, 0], alive.to(observation.dtype)))
             alive = alive & ~done[:, 0]
-            ended = ~alive if t + 1 < task.horizon else torch.ones_like(alive)
-            last = action, columns[-1][3], ended
+            ended = ~alive if t + 1 < encode.task.horizon else torch.ones_like(alive)
+            last = observation, action, reward[:, 0], ended
             observation = following[:, 0]
     return Trials(*(torch.stack(column, 1) for column in zip(*columns, strict=True)))

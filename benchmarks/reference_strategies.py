@@ -37,7 +37,7 @@ GRIDS: dict[str, tuple[float, ...]] = {
     "epsilon_greedy": (0.01, 0.02, 0.05, 0.1, 0.2),
     "optimistic_thompson": (2, 4, 8, 16, 32),
     "optimistic_psrl": (2, 5, 10),
-    "optimistic_psrl_prior_0": (2, 5, 10, 20),
+    "optimistic_psrl_prior_0": (5, 10, 20),
     "ucrl2": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
     "beb": (1, 3, 10, 20, 30),
 }
@@ -73,6 +73,8 @@ class Setting:
     total: Callable[[str, float, int, int], FloatArray]
     strategies: tuple[str, ...]
     published: Mapping[str, float]
+    search_tasks: int
+    """Tasks on which a constant is searched."""
 
 
 def bandit_setting(pulls: int, arms: int) -> Setting:
@@ -95,7 +97,7 @@ def bandit_setting(pulls: int, arms: int) -> Setting:
         return bandits.play(make[name](constant), batch, arms, pulls, numpy_generator(seed, name))
 
     published = dict(zip(BANDIT_COLUMNS, PUBLISHED_BANDITS[pulls, arms], strict=True))
-    return Setting(f"bandit_n{pulls}_k{arms}", total, tuple(make), published)
+    return Setting(f"bandit_n{pulls}_k{arms}", total, tuple(make), published, search_tasks=1_000)
 
 
 def mdp_setting(episodes: int) -> Setting:
@@ -120,23 +122,28 @@ def mdp_setting(episodes: int) -> Setting:
         return np.asarray(returns.sum(1))
 
     published = dict(zip(MDP_COLUMNS, PUBLISHED_MDPS[episodes], strict=True))
-    return Setting(f"mdp_n{episodes}", total, tuple(make), published)
+    return Setting(f"mdp_n{episodes}", total, tuple(make), published, search_tasks=300)
 
 
 def _luck(seed: int) -> Any:
     return torch_generator(seed, "test rollouts")
 
 
-def measure(setting: Setting, name: str, instances: int, search_instances: int) -> dict[str, Any]:
+def measure(setting: Setting, name: str, instances: int) -> dict[str, Any]:
     """A row: mean return with its 95 % interval, the constant that was found, and what the paper prints."""
     began = time.monotonic()
     grid = GRIDS.get(name, ())
-    found = {x: float(setting.total(name, x, search_instances, SEARCH_SEED).mean()) for x in grid}
+    search_tasks = min(instances, setting.search_tasks)
+    found = {x: float(setting.total(name, x, search_tasks, SEARCH_SEED).mean()) for x in grid}
     constant = max(found, key=lambda x: found[x]) if found else 0.0
     estimate = mean_interval(setting.total(name, constant, instances, SEED))
     row: dict[str, Any] = {**estimate.row(setting.name, "return"), "strategy": name}
     if grid:
-        row |= {"constant": constant, "search": {f"{x:g}": round(value, 3) for x, value in found.items()}}
+        row |= {
+            "constant": constant,
+            "search_tasks": search_tasks,
+            "search": {f"{x:g}": round(value, 3) for x, value in found.items()},
+        }
     return {**row, "published": setting.published.get(name), "seconds": round(time.monotonic() - began, 2)}
 
 
@@ -154,19 +161,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS), help="settings to measure")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "reference_strategies.json")
     args = parser.parse_args()
-    instances, search_instances = (100, 50) if args.quick else (1_000, 1_000)
+    instances = 100 if args.quick else 1_000
     chosen = SMALLEST if args.quick else args.only
     before = (load("reference_strategies") or {}).get("rows", [])
     rows = [row for row in before if row["setting"] not in chosen]
     for setting in (SETTINGS[name]() for name in chosen):
         for name in setting.strategies:
-            rows.append(measure(setting, name, instances, search_instances))
+            rows.append(measure(setting, name, instances))
             print({key: value for key, value in rows[-1].items() if key != "search"}, flush=True)
     figures = {
         "seed": SEED,
         "search_seed": SEARCH_SEED,
         "instances": instances,
-        "search_instances": search_instances,
         "grids": {name: list(values) for name, values in GRIDS.items()},
         "published_rl2": {
             **{f"bandit_n{n}_k{k}": row[-1] for (n, k), row in PUBLISHED_BANDITS.items()},

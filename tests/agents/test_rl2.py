@@ -106,6 +106,14 @@ def test_actions_may_be_gaussian_and_observations_standardised() -> None:
     assert learner.policy.normalize is not None and learner.policy.normalize.count == 2 * 40 * 5
 
 
+def test_both_observations_of_a_transition_are_standardised_and_nothing_else() -> None:
+    network = make(Navigation(horizon=5), normalize=True, transition=True).policy
+    assert network.normalize is not None and network.encode.size == 2 + 2 + 2 + 2
+    network.normalize.update(torch.tensor([[1.0, 10.0], [3.0, 30.0]]))  # means 2 and 20, deviations 1 and 10
+    inputs = torch.tensor([[4.0, 10.0, 0.5, 0.5, 7.0, 1.0, 1.0, 40.0]])
+    assert network._normalized(inputs).tolist() == [[2.0, -1.0, 0.5, 0.5, 7.0, 1.0, -1.0, 2.0]]
+
+
 def test_an_evaluation_gives_the_trial_and_each_of_its_episodes() -> None:
     policy = RL2Policy(SMALL, TabularMDPs(3).task)
     family = TabularMDPs(3)
@@ -115,6 +123,31 @@ def test_an_evaluation_gives_the_trial_and_each_of_its_episodes() -> None:
     total = sum(outcomes[f"episode_{k}"]["return"] for k in (1, 2, 3))
     torch.testing.assert_close(outcomes["trial"]["return"], total)
     assert list(policy.meet(family, tasks, torch_generator(0, "luck"), episodes=1)) == ["trial", "episode_1"]
+
+
+def test_learning_rates_fall_to_a_tenth_and_stay_there() -> None:
+    learner = make(Bandits(2, 5), anneal_samples=400, learning_rate=0.01)  # 40 trials of 5 pulls: 200 samples a round
+    rates = []
+    for _ in range(3):
+        learner.collect()
+        learner.update()
+        rates.append(learner.policy_optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.0055, 0.001, 0.001])
+
+
+def test_an_evaluation_may_take_the_most_likely_actions() -> None:
+    family = Bandits(3, 4)
+    policy = RL2Policy(dataclasses.replace(SMALL, evaluate="mode"), family.task)
+    torch.nn.init.normal_(policy.last.weight)
+    generator = torch_generator(0, "luck")
+    trials = policy.play(family, family.sample(20, torch_generator(0, "tasks")), generator, mode=True)
+    assert torch.equal(trials.action, trials.outputs.argmax(-1))
+
+
+@pytest.mark.parametrize("options", [{"trials": 0}, {"discount": 0.0}, {"trace": 1.5}])
+def test_options_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        dataclasses.replace(SMALL, **options)
 
 
 def test_it_learns_to_find_the_better_arm() -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from sim2real.agents.trials import Trials, play
+from sim2real.agents.trials import Encoder, Trials, play
 from sim2real.seeding import torch_generator
 from tests.agents.counting_family import Counting, CountingPolicy
 
 FAMILY = Counting()
 
 
-def trials(policy: CountingPolicy, ends: list[int], episodes: int = 3) -> Trials:
+def trials(policy: CountingPolicy, ends: list[int], episodes: int = 3, transition: bool = False) -> Trials:
     env = FAMILY.batch(torch.tensor(ends), 1, torch_generator(0, "unused"))
-    return play(policy, env, FAMILY.task, episodes, lambda outputs: outputs[:, 0].long() % 3)
+    return play(policy, env, Encoder(FAMILY.task, transition), episodes, lambda outputs: outputs[:, 0].long() % 3)
 
 
 def test_memory_runs_through_all_episodes_of_a_trial_and_begins_anew_with_the_next() -> None:
@@ -25,7 +25,8 @@ def test_memory_runs_through_all_episodes_of_a_trial_and_begins_anew_with_the_ne
 
 
 def test_what_is_read_is_the_step_before_across_episodes_too() -> None:
-    read = trials(CountingPolicy(), [4]).inputs[0]
+    # An episode that is over only because its time is up (the task's end is at 9) counts as ended, too.
+    read = trials(CountingPolicy(), [9]).inputs[0]
     episode, step, action, reward, done = read[:, 0], read[:, 1], read[:, 2:5], read[:, 5], read[:, 6]
     assert episode.tolist() == [0] * 4 + [1] * 4 + [2] * 4 and step.tolist() == [0, 1, 2, 3] * 3
     # A reward of 100 * episode + step + 1 is read one step after it was paid; nothing is read first.
@@ -33,6 +34,13 @@ def test_what_is_read_is_the_step_before_across_episodes_too() -> None:
     assert done.tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]
     assert action[0].tolist() == [0, 0, 0]
     assert action[1:].argmax(-1).tolist() == [k % 3 for k in range(11)] and bool((action[1:].sum(-1) == 1).all())
+
+
+def test_the_observation_before_is_read_on_request() -> None:
+    plain, whole = (trials(CountingPolicy(), [4], transition=flag).inputs[0] for flag in (False, True))
+    assert torch.equal(whole[:, :7], plain)
+    # The last that was seen in an episode before its last step: (episode, 3).
+    assert whole[:6, 7:].tolist() == [[0, 0], [0, 0], [0, 1], [0, 2], [0, 3], [1, 0]]
 
 
 def test_an_episode_that_ends_early_stays_where_it_is() -> None:
