@@ -1,8 +1,9 @@
 """Model-agnostic meta-learning: initial parameters from which few gradient steps on few examples go far.
 
-Finn et al. 2017, algorithms 1 and 2, with its first-order form; Meta-SGD (Li et al. 2017) and ANIL (Raghu et al. 2020)
-as options. All tasks of a meta-batch are computed at once. Deviations: the meta-gradient is the mean over tasks and
-not the sum, as in the authors' code; in classification, losses are means over all examples (`few_shot_losses`).
+Finn et al. 2017, algorithms 1 and 2, with its first-order form; Meta-SGD (Li et al. 2017), ANIL (Raghu et al. 2020) and
+the multi-step loss of Antoniou et al. 2019 as options. All tasks of a meta-batch are computed at once, or as many as the
+cache holds. Deviations: the meta-gradient is the mean over tasks and not the sum, as in the authors' code; in
+classification, losses are means over all examples (`few_shot_losses`).
 """
 
 from __future__ import annotations
@@ -158,7 +159,8 @@ class MAML:
             self.config.inner_steps,
             first_order=self.config.order == "first",
         )
-        losses = policy.query_loss(path[-1], q.inputs, q.targets, s.inputs)
+        counted = path[1:] if self.config.query_steps == "all" else path[-1:]
+        losses = torch.stack([policy.query_loss(p, q.inputs, q.targets, s.inputs) for p in counted]).mean(0)
         (share * losses.sum()).backward()  # type: ignore[no-untyped-call]
         return losses.detach()
 

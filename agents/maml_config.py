@@ -21,6 +21,9 @@ class MAMLConfig:
     fine-tuned at test (the pretrained baseline; with ``env.reveal``, the oracle)."""
     inner_rate: float = 0.01
     """Their size alpha."""
+    query_steps: Literal["last", "all"] = "last"
+    """After which inner steps the query loss counts: the last one, or all of them alike (Antoniou et al. 2019,
+    multi-step loss), so that few steps do well as many do. Not with ``order: hessian_vector``."""
     order: Literal["second", "first", "hessian_vector"] = "second"
     """first: the inner gradient counts as a constant (FOMAML). hessian_vector: the second-order gradient by products of
     Hessian and vector, step by step; memory does not grow with ``inner_steps``, time does."""
@@ -56,5 +59,7 @@ class MAMLConfig:
         for name in ("inner_steps", "test_steps", "anneal_samples"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} has to be at least 0, got {getattr(self, name)}")
+        if self.query_steps == "all" and (self.order == "hessian_vector" or self.inner_steps == 0):
+            raise ValueError("query_steps all needs inner_steps of at least 1, and order second or first")
         if self.learn_rates and self.inner_steps == 0:
             raise ValueError("learn_rates needs inner_steps of at least 1: rates are learned from what they do")

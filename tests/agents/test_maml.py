@@ -62,6 +62,18 @@ def test_hessian_vector_products_give_the_same_update(options: dict[str, Any]) -
     torch.testing.assert_close(products, plain, rtol=1e-4, atol=1e-6)
 
 
+def test_the_multi_step_loss_has_the_mean_of_the_steps_gradients() -> None:
+    one, two = (meta_gradients(inner_steps=k) for k in (1, 2))
+    both = meta_gradients(inner_steps=2, query_steps="all")
+    torch.testing.assert_close(both, [(a + b) / 2 for a, b in zip(one, two, strict=True)], rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(both[0], two[0])
+
+
+def test_the_multi_step_loss_has_no_form_by_products() -> None:
+    with pytest.raises(ConfigError, match="query_steps"):
+        learner(query_steps="all", order="hessian_vector")
+
+
 @pytest.mark.parametrize("options", [{}, {"order": "first"}, {"learn_rates": True}, {"order": "hessian_vector"}])
 @pytest.mark.parametrize("form", ["auto", "vmap"])
 def test_all_tasks_at_once_give_the_update_of_the_loop(options: dict[str, Any], form: str) -> None:
