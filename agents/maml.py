@@ -1,7 +1,7 @@
 """Model-agnostic meta-learning: initial parameters from which few gradient steps on few examples go far.
 
-Finn et al. 2017, algorithms 1 and 2, with its first-order form; Meta-SGD (Li et al. 2017), ANIL (Raghu et al. 2020) and
-the multi-step loss of Antoniou et al. 2019 as options. All tasks of a meta-batch are computed at once, or as many as the
+Finn et al. 2017, algorithms 1 and 2, with its first-order form; options: Meta-SGD (Li et al. 2017), ANIL (Raghu et al.
+2020), the multi-step loss of Antoniou et al. 2019. All tasks of a meta-batch are computed at once, or as many as the
 cache holds. Deviations: the meta-gradient is the mean over tasks and not the sum, as in the authors' code; in
 classification, losses are means over all examples (`few_shot_losses`).
 """
