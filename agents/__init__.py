@@ -46,6 +46,8 @@ class AgentEntry:
     """Kind of problem it learns, see ``sim2real.domains``."""
     spec: type = TaskSpec
     """Dataclass that says what a policy is made for: the type of ``source.task``."""
+    cuda: bool = True
+    """Whether it computes on a GPU if asked to; its tasks may live on the CPU alone."""
 
 
 def _episodic(config: type, learner: Callable[[Any, FewShotSpec], nn.Module]) -> AgentEntry:
@@ -62,9 +64,9 @@ AGENTS: dict[str, AgentEntry] = {
     "meta_lstm": _episodic(MetaLSTMConfig, MetaLSTM),
     "nearest_neighbour": _episodic(NearestNeighbourConfig, NearestNeighbour),
     "policy_gradient": AgentEntry(
-        PolicyGradientConfig, PolicyGradient, policy_gradient.build_policy, "meta_rl", FamilySpec
+        PolicyGradientConfig, PolicyGradient, policy_gradient.build_policy, "meta_rl", FamilySpec, cuda=False
     ),
-    "maml_rl": AgentEntry(MAMLRLConfig, MAMLRL, maml_rl.build_policy, "meta_rl", FamilySpec),
+    "maml_rl": AgentEntry(MAMLRLConfig, MAMLRL, maml_rl.build_policy, "meta_rl", FamilySpec, cuda=False),
     "rl2": AgentEntry(RL2Config, RL2, RL2Policy, "meta_rl", FamilySpec),
     "nas": AgentEntry(NASConfig, NAS, NASPolicy, "search", SearchSpec),
     "random_search": AgentEntry(

@@ -38,9 +38,9 @@ def train(preset: str, run_dir: Path | None, overrides: Sequence[str], **options
 
     # Before the environments are made: a wrong folder should be known at once.
     check_run(folder, config)
-    device = choose_device(config.device)
-    torch.set_num_threads(config.threads)
     entry = AGENTS[config.algorithm]
+    device = choose_device(config.device) if entry.cuda else _cpu_alone(config)
+    torch.set_num_threads(config.threads)
     problem = domain(entry.domain)
     source, scores = problem.source(config), problem.training_scores(config)
     algorithm = entry.build(config.agent, source, seed=config.seed, device=device)
@@ -74,6 +74,12 @@ def choose_device(device: Literal["cpu", "cuda", "auto"]) -> Literal["cpu", "cud
     if not torch.cuda.is_available():
         raise ConfigError(f"--device cuda: torch {torch.__version__} sees no CUDA device; use cpu or auto")
     return "cuda"
+
+
+def _cpu_alone(config: ExperimentConfig) -> Literal["cpu"]:
+    if config.device == "cuda":
+        raise ConfigError(f"--device cuda: {config.algorithm} computes on the CPU alone; use cpu or auto")
+    return "cpu"
 
 
 def evaluate(

@@ -218,6 +218,14 @@ def test_cuda_without_a_device_is_a_clear_error(
     assert written(tmp_path) == []
 
 
+def test_cuda_for_a_learner_of_the_cpu_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "maml_nav2d", "--device", "cuda"]) == 2
+    assert "maml_rl computes on the CPU alone; use cpu or auto" in capsys.readouterr().err
+
+
 # ---- a run -----------------------------------------------------------------------------------------------------------
 
 
