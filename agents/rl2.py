@@ -76,7 +76,7 @@ class RL2:
     def update(self) -> Metrics:
         """Improve policy and baseline from the trials that were played last."""
         assert self._trials is not None, "collect first"
-        trials = Trials(**{name: x.to(self.device) for name, x in vars(self._trials).items()})
+        trials = self._trials.to(self.device)
         self._anneal()
         advantage, returns = self._advantages(trials)
         step = self._proximal if self.config.outer == "ppo" else self._trust_region

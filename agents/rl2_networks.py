@@ -102,12 +102,10 @@ class RL2Policy(RL2Network):
     def meet(
         self, family: TaskFamily, tasks: Tensor, generator: torch.Generator, *, episodes: int | None = None
     ) -> Mapping[str, Mapping[str, Tensor]]:
-        """Return of the whole trial and of each of its episodes: setting -> ``return`` -> [B]."""
+        """The whole trial and each of its episodes: see `Trials.outcomes`."""
         count = episodes or family.task.episodes
         trials = self.play(family, tasks, generator, episodes=count, mode=self.config.evaluate == "mode")
-        returns = trials.returns(count)
-        each = {f"episode_{k + 1}": {"return": returns[:, k]} for k in range(count)}
-        return {"trial": {"return": returns.sum(1)}, **each}
+        return trials.outcomes(count)
 
 
 class _On:

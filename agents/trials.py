@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from sim2real.meta_rl_types import FamilySpec, TaskBatch
+from sim2real.meta_rl_types import FamilySpec, Judged, TaskBatch
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,26 @@ class Trials:
     """[B, L]"""
     mask: Tensor
     """[B, L] 1 where the step happened, 0 after the end of an episode."""
+    success: Tensor | None = None
+    """[B, episodes] 1 where the goal was fulfilled at the end; None where the family knows no success."""
 
     def returns(self, episodes: int) -> Tensor:
         """Undiscounted return of every episode: [B, episodes]."""
         return self.reward.view(len(self.reward), episodes, -1).sum(-1)
+
+    def outcomes(self, episodes: int) -> dict[str, dict[str, Tensor]]:
+        """Settings ``trial``, ``episode_1``, ... -> ``return`` and, where it is known, ``success`` -> [B]."""
+        found = {"trial": {"return": self.returns(episodes).sum(1)}}
+        found |= {f"episode_{k + 1}": {"return": r} for k, r in enumerate(self.returns(episodes).T)}
+        if self.success is not None:
+            found["trial"]["success"] = self.success.mean(1)
+            for k, solved in enumerate(self.success.T):
+                found[f"episode_{k + 1}"]["success"] = solved
+        return found
+
+    def to(self, device: torch.device) -> Trials:
+        """The same on ``device``."""
+        return Trials(**{name: None if x is None else x.to(device) for name, x in vars(self).items()})
 
 
 class Remembers(Protocol):
@@ -87,6 +103,7 @@ def play(policy: Remembers, env: TaskBatch, encode: Encoder, episodes: int, draw
         draw: outputs of the policy [B, H] -> actions.
     """
     columns: list[tuple[Tensor, ...]] = []
+    solved: list[Tensor] = []
     last: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
     for _ in range(episodes):
         observation = env.reset()[:, 0]
@@ -103,4 +120,7 @@ def play(policy: Remembers, env: TaskBatch, encode: Encoder, episodes: int, draw
             ended = ~alive if t + 1 < encode.task.horizon else torch.ones_like(alive)
             last = observation, action, reward[:, 0], ended
             observation = following[:, 0]
-    return Trials(*(torch.stack(column, 1) for column in zip(*columns, strict=True)))
+        if isinstance(env, Judged):
+            solved.append(env.success()[:, 0].to(observation.dtype))
+    stacked = (torch.stack(column, 1) for column in zip(*columns, strict=True))
+    return Trials(*stacked, torch.stack(solved, 1) if solved else None)

@@ -66,8 +66,8 @@ NAVIGATION = (
 )
 CHEETAH = (Claim("maml_cheetah_dir", "MAML", _RETURNS, "-50.7 / 293.2 / 313.5 / 315.7", "step 1 >= 293"),)
 FETCH = (
-    Claim("maml_fetch_dynamics", "MAML", _RETURNS),
-    Claim("rl2_fetch_dynamics", "RL², by episode", tuple((f"episode_{k}", "return") for k in range(1, 5))),
+    Claim("maml_fetch_dynamics", "MAML, by gradient step", tuple((f"step_{k}", "success") for k in range(4))),
+    Claim("rl2_fetch_dynamics", "RL², by episode", tuple((f"episode_{k}", "success") for k in range(1, 5))),
 )
 TRIALS = (
     ("rl2_bandit_n10_k5", "bandit_n10_k5", "bandits, 10 pulls of 5 arms"),

@@ -53,3 +53,31 @@ def test_an_episode_that_ends_early_stays_where_it_is() -> None:
 
 def test_a_trial_may_be_longer_or_shorter_than_the_family_says() -> None:
     assert trials(CountingPolicy(), [4], episodes=5).reward.shape == (1, 20)
+
+
+class JudgedBatch:
+    """The counting environments, whose goal is fulfilled at the end of every second episode."""
+
+    def __init__(self) -> None:
+        self._env, self._episode = FAMILY.batch(torch.tensor([4, 4]), 1, torch_generator(0, "unused")), 0
+
+    def reset(self) -> torch.Tensor:
+        self._episode += 1
+        return self._env.reset()
+
+    def step(self, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self._env.step(actions)
+
+    def success(self) -> torch.Tensor:
+        return torch.full((2, 1), self._episode % 2 == 0)
+
+
+def test_success_is_judged_at_the_end_of_each_episode_where_the_family_knows_it() -> None:
+    def draw(outputs: torch.Tensor) -> torch.Tensor:
+        return outputs[:, 0].long() % 3
+
+    played = play(CountingPolicy(), JudgedBatch(), Encoder(FAMILY.task, False), 3, draw)
+    outcomes = played.outcomes(3)
+    assert [outcomes[f"episode_{k}"]["success"].tolist() for k in (1, 2, 3)] == [[0, 0], [1, 1], [0, 0]]
+    assert torch.allclose(outcomes["trial"]["success"], torch.full((2,), 1 / 3))
+    assert "success" not in trials(CountingPolicy(), [4]).outcomes(3)["trial"]
