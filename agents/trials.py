@@ -55,7 +55,8 @@ class Trials:
 
     def to(self, device: torch.device) -> Trials:
         """The same on ``device``."""
-        return Trials(**{name: None if x is None else x.to(device) for name, x in vars(self).items()})
+        moved = (x.to(device) for x in (self.inputs, self.action, self.outputs, self.reward, self.mask))
+        return Trials(*moved, success=None if self.success is None else self.success.to(device))
 
 
 class Remembers(Protocol):
@@ -122,5 +123,5 @@ def play(policy: Remembers, env: TaskBatch, encode: Encoder, episodes: int, draw
             observation = following[:, 0]
         if isinstance(env, Judged):
             solved.append(env.success()[:, 0].to(observation.dtype))
-    stacked = (torch.stack(column, 1) for column in zip(*columns, strict=True))
-    return Trials(*stacked, torch.stack(solved, 1) if solved else None)
+    inputs, action, outputs, reward, mask = (torch.stack(column, 1) for column in zip(*columns, strict=True))
+    return Trials(inputs, action, outputs, reward, mask, torch.stack(solved, 1) if solved else None)
