@@ -55,8 +55,9 @@ class Trials:
 
     def to(self, device: torch.device) -> Trials:
         """The same on ``device``."""
-        moved = (x.to(device) for x in (self.inputs, self.action, self.outputs, self.reward, self.mask))
-        return Trials(*moved, success=None if self.success is None else self.success.to(device))
+        success = None if self.success is None else self.success.to(device)
+        inputs, action, outputs = self.inputs.to(device), self.action.to(device), self.outputs.to(device)
+        return Trials(inputs, action, outputs, self.reward.to(device), self.mask.to(device), success)
 
 
 class Remembers(Protocol):
