@@ -137,6 +137,20 @@ def _trial_row(preset: str, problem: str, what: str, rivals: Result | None) -> t
     return (what, own, str(rivals["published_rl2"][problem]), *cells)
 
 
+def speed() -> list[str]:
+    """Tasks a second of MAML's outer step: all at once, against a loop over cloned modules."""
+    result = load("few_shot_speed")
+    head = ("outer step of MAML", "tasks/s at once", "tasks/s in a loop", "ratio", "asked")
+    if result is None:
+        return table(head, (MISSING, *[""] * 4))
+    rows = []
+    for name, asked in (("sinusoid", ">= 10"), ("omniglot", ">= 1.5")):
+        found = result[name]
+        rates = (f"{found['tasks_per_second'][form]:,.0f}" for form in ("at_once", "modules"))
+        rows.append((name, *rates, f"{found['at_once_against_module_loop']:.2f}", asked))
+    return table(head, *rows)
+
+
 def searches() -> list[str]:
     """What each search ends with, on two measured tables of architectures."""
     result = load("architecture_search")
@@ -164,6 +178,7 @@ def documents() -> dict[str, dict[str, list[str]]]:
             "sinusoid": claims(SINUSOID, ("after 1 step", "5 steps", "10 steps")),
             "omniglot": claims(OMNIGLOT, ways),
             "dynamics": claims(DYNAMICS, ("step 0", "step 1", "step 3", "step 5")),
+            "speed": speed(),
         },
         "docs/meta_rl.md": {
             "navigation": claims(NAVIGATION, after),
