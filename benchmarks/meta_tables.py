@@ -139,16 +139,18 @@ def _trial_row(preset: str, problem: str, what: str, rivals: Result | None) -> t
 
 def speed() -> list[str]:
     """Tasks a second of MAML's outer step: all at once, against a loop over cloned modules."""
-    result = load("few_shot_speed")
-    head = ("outer step of MAML", "tasks/s at once", "tasks/s in a loop", "ratio", "asked")
-    if result is None:
-        return table(head, (MISSING, *[""] * 4))
-    rows = []
-    for name, asked in (("sinusoid", ">= 10"), ("omniglot", ">= 1.5")):
-        found = result[name]
-        rates = (f"{found['tasks_per_second'][form]:,.0f}" for form in ("at_once", "modules"))
-        rows.append((name, *rates, f"{found['at_once_against_module_loop']:.2f}", asked))
-    return table(head, *rows)
+    rows = [("outer step of MAML", "threads", "tasks/s at once", "tasks/s in a loop", "ratio", "asked")]
+    for threads, file in ((1, "few_shot_speed"), (2, "few_shot_speed_2_threads")):
+        result = load(file)
+        for name, asked in (("sinusoid", ">= 10"), ("omniglot", ">= 1.5")):
+            cells = ("", "", MISSING) if result is None else _rates(result[name])
+            rows.append((name, str(threads), *cells, asked))
+    return table(*rows)
+
+
+def _rates(found: dict[str, Any]) -> tuple[str, str, str]:
+    at_once, loop = (f"{found['tasks_per_second'][form]:,.0f}" for form in ("at_once", "modules"))
+    return at_once, loop, f"{found['at_once_against_module_loop']:.2f}"
 
 
 def searches() -> list[str]:
