@@ -61,7 +61,7 @@ format: $(VENV)/.installed-dev  ## let ruff repair and format the code
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed-dev  ## short forms of the benchmarks; each prints one JSON object as its last line
-	@for name in env_throughput learner inference "profile_training fetch_reach" "time_to_solve FetchReach" meta_rl; do \
+	@for name in env_throughput learner inference "profile_training fetch_reach" "time_to_solve FetchReach" meta_rl few_shot; do \
 	echo "== $$name"; set -- $$name; script=$$1; shift; $(BIN)/python benchmarks/$$script.py "$$@" --quick; done
 
 clean:  ## remove .venv and what builds and tools leave behind (runs/ stays)
