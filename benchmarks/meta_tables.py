@@ -64,7 +64,10 @@ NAVIGATION = (
     Claim("pretrained_nav2d", "pretrained on all tasks", _RETURNS, "-40.8 / -19.7 / -11.7 / -8.5"),
     Claim("random_nav2d", "random initial weights", _RETURNS, "-82.7 / -58.0 / -53.8 / -46.8"),
 )
-CHEETAH = (Claim("maml_cheetah_dir", "MAML", _RETURNS, "-50.7 / 293.2 / 313.5 / 315.7", "step 1 >= 293"),)
+CHEETAH = (
+    Claim("maml_cheetah_dir", "MAML", _RETURNS, "-50.7 / 293.2 / 313.5 / 315.7", "step 1 >= 293"),
+    Claim("random_cheetah_dir", "random initial weights", _RETURNS, "-35.7 / 21.8 / 62.3 / 86.2"),
+)
 FETCH = (
     Claim("maml_fetch_dynamics", "MAML, by gradient step", tuple((f"step_{k}", "success") for k in range(4))),
     Claim("rl2_fetch_dynamics", "RL², by episode", tuple((f"episode_{k}", "success") for k in range(1, 5))),
