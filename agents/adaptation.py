@@ -18,6 +18,7 @@ from sim2real.agents.functional import for_tasks, sgd_step
 from sim2real.agents.mlp_policy import Activation, MLPPolicy
 from sim2real.agents.ppo import task_means
 from sim2real.agents.rollouts import gather
+from sim2real.errors import at_least
 from sim2real.meta_rl_types import FamilySpec, Outcomes, Parameters, TaskFamily, Trajectories
 
 ROWS = 8_192
@@ -63,8 +64,7 @@ class AdaptationConfig:
     """Gradient steps after which the return says how good the policy is."""
 
     def __post_init__(self) -> None:
-        if self.rollouts < 1:
-            raise ValueError(f"rollouts has to be at least 1, got {self.rollouts}")
+        at_least(self, 1, "rollouts")
         if not 0 <= self.headline <= len(self.rates):
             raise ValueError(f"headline has to be 0 to {len(self.rates)}, the number of rates; got {self.headline}")
 

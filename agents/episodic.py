@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from sim2real.errors import at_least
 from sim2real.few_shot_types import Examples, FewShotSpec, TaskBatch, TaskSource
 from sim2real.seeding import component_seed, torch_generator
 from sim2real.types import Metrics, State
@@ -30,8 +31,7 @@ class EpisodicConfig:
     """Largest norm of the gradient; null for any."""
 
     def __post_init__(self) -> None:
-        if self.tasks_per_update < 1:
-            raise ValueError(f"tasks_per_update has to be at least 1, got {self.tasks_per_update}")
+        at_least(self, 1, "tasks_per_update")
         if self.halve_every is not None and self.halve_every < 1:
             raise ValueError(f"halve_every has to be at least 1 (or null), got {self.halve_every}")
 

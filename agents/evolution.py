@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.agents.found import BestFound, score
+from sim2real.errors import at_least
 from sim2real.search_types import Architecture, ArchitectureSource, SearchSpec
 from sim2real.seeding import numpy_generator
 from sim2real.types import Metrics, State
@@ -28,9 +29,7 @@ class EvolutionConfig:
     """Members of the population of whom the best one has a child."""
 
     def __post_init__(self) -> None:
-        for name in ("batch", "population", "tournament"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} has to be at least 1, got {getattr(self, name)}")
+        at_least(self, 1, "batch", "population", "tournament")
         if self.tournament > self.population:
             raise ValueError(f"tournament has to be at most population, {self.population}, got {self.tournament}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sim2real.agents.few_shot_networks import Statistics
+from sim2real.errors import at_least
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,8 @@ class MAMLConfig:
     """How the tasks of a batch are computed: auto is the fastest for the network, loop one after the other."""
 
     def __post_init__(self) -> None:
-        for name in ("meta_batch", "updates_per_collect", "filters"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} has to be at least 1, got {getattr(self, name)}")
-        for name in ("inner_steps", "test_steps", "anneal_samples"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} has to be at least 0, got {getattr(self, name)}")
+        at_least(self, 1, "meta_batch", "updates_per_collect", "filters")
+        at_least(self, 0, "inner_steps", "test_steps", "anneal_samples")
         if self.query_steps == "all" and (self.order == "hessian_vector" or self.inner_steps == 0):
             raise ValueError("query_steps all needs inner_steps of at least 1, and order second or first")
         if self.learn_rates and self.inner_steps == 0:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sim2real.agents.controller import Controller
 from sim2real.agents.found import BestFound, score
+from sim2real.errors import at_least
 from sim2real.search_types import Architecture, ArchitectureSource, SearchSpec
 from sim2real.seeding import component_seed, torch_generator
 from sim2real.types import Metrics, State
@@ -48,9 +49,7 @@ class NASConfig:
     """Largest norm of the controller's gradient."""
 
     def __post_init__(self) -> None:
-        for name in ("batch", "units", "layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} has to be at least 1, got {getattr(self, name)}")
+        at_least(self, 1, "batch", "units", "layers")
         if not 0.0 <= self.baseline_decay < 1.0:
             raise ValueError(f"baseline_decay has to be in [0, 1), got {self.baseline_decay}")
 

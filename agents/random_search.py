@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim2real.agents.found import BestFound, score
+from sim2real.errors import at_least
 from sim2real.search_types import ArchitectureSource, SearchSpec
 from sim2real.seeding import numpy_generator
 from sim2real.types import Metrics, State
@@ -18,8 +19,7 @@ class RandomSearchConfig:
     """Architectures of a round."""
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ValueError(f"batch has to be at least 1, got {self.batch}")
+        at_least(self, 1, "batch")
 
 
 class RandomSearch:

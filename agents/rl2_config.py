@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sim2real.agents.trpo import TrustRegionConfig
+from sim2real.errors import at_least
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,6 @@ class RL2Config:
     """How actions are chosen in an evaluation: drawn as in training, or the most likely one."""
 
     def __post_init__(self) -> None:
-        for name in ("embedding", "hidden", "trials", "batch_trials", "epochs", "baseline_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} has to be at least 1, got {getattr(self, name)}")
+        at_least(self, 1, "embedding", "hidden", "trials", "batch_trials", "epochs", "baseline_epochs")
         if not (0 < self.discount <= 1 and 0 <= self.trace <= 1):
             raise ValueError("discount has to be in (0, 1] and trace in [0, 1]")

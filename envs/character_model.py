@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from sim2real.envs.data_folder import data_file
 from sim2real.envs.recurrent_cells import TreeCells
+from sim2real.errors import at_least
 from sim2real.search_types import Labels
 
 TEXT = "text/tinyshakespeare.txt"
@@ -44,9 +45,7 @@ class CellConfig:
     """Adam's step; it falls to zero on half a cosine."""
 
     def __post_init__(self) -> None:
-        for name in ("base", "hidden", "updates", "streams", "steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} has to be at least 1, got {getattr(self, name)}")
+        at_least(self, 1, "base", "hidden", "updates", "streams", "steps")
 
 
 class CharacterModels(nn.Module):

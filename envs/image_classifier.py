@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from sim2real.envs.convnets import ConvNet
 from sim2real.envs.image_data import Images, fashion_mnist, omniglot
+from sim2real.errors import at_least
 from sim2real.search_types import Labels
 
 Dataset = Literal["fashion_mnist", "omniglot"]
@@ -43,9 +44,7 @@ class ImageConfig:
     """Step of SGD with Nesterov momentum 0.9 and weight decay 1e-4; it falls to zero on half a cosine."""
 
     def __post_init__(self) -> None:
-        for name in ("layers", "shrink", "images", "validation_images", "epochs", "best_of_last", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} has to be at least 1, got {getattr(self, name)}")
+        at_least(self, 1, "layers", "shrink", "images", "validation_images", "epochs", "best_of_last", "batch")
 
 
 def score_convnet(

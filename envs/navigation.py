@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sim2real.errors import at_least
 from sim2real.meta_rl_types import FamilySpec
 
 SPEED = 0.1
@@ -33,8 +34,7 @@ class Navigation:
     """The episode ends this close to the goal along both axes; 0: never."""
 
     def __post_init__(self) -> None:
-        if self.horizon < 1:
-            raise ValueError(f"horizon has to be at least 1, got {self.horizon}")
+        at_least(self, 1, "horizon")
 
     @property
     def task(self) -> FamilySpec:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from sim2real.errors import at_least
 from sim2real.meta_rl_types import FamilySpec
 
 STATES, ACTIONS, HORIZON = 10, 5, 10
@@ -27,8 +28,7 @@ class TabularMDPs:
     """Episodes of a trial, n."""
 
     def __post_init__(self) -> None:
-        if self.episodes < 1:
-            raise ValueError(f"episodes has to be at least 1, got {self.episodes}")
+        at_least(self, 1, "episodes")
 
     @property
     def task(self) -> FamilySpec:

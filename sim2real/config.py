@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from sim2real.errors import UserError, unknown
+from sim2real.errors import UserError, at_least, unknown
 
 T = TypeVar("T")
 
@@ -95,13 +95,6 @@ class ExperimentConfig:
     def __post_init__(self) -> None:
         at_least(self, 0, "seed")
         at_least(self, 1, "threads")
-
-
-def at_least(config: Any, least: int, *names: str) -> None:
-    """Raise ``ValueError`` for the first of the fields that is below ``least``."""
-    for name in names:
-        if getattr(config, name) < least:
-            raise ValueError(f"{name} has to be at least {least}, got {getattr(config, name)}")
 
 
 def load_experiment(

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from sim2real.config import ExperimentConfig, at_least, build
+from sim2real.config import ExperimentConfig, build
 from sim2real.domains import Domain, TrainingScores
 from sim2real.envs.dynamics_tasks import DynamicsSource, Rollouts
 from sim2real.envs.fewshot import SinusoidSource
 from sim2real.envs.omniglot import OmniglotSource, Part, Split
 from sim2real.envs.omniglot_files import load_characters
-from sim2real.errors import UserError
+from sim2real.errors import UserError, at_least
 from sim2real.exportable import ExportError
 from sim2real.few_shot_export import export_learner
 from sim2real.few_shot_figures import sinusoid_figure

@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sim2real.config import ConfigError, at_least, to_dict
+from sim2real.config import ConfigError, to_dict
 from sim2real.envs.character_model import CellConfig, score_cells
 from sim2real.envs.convnets import convnet_space
 from sim2real.envs.image_classifier import Dataset, ImageConfig, score_convnet
 from sim2real.envs.policy_networks import POLICY_SPACE, PolicyChildConfig, effective
 from sim2real.envs.recurrent_cells import cell_space
+from sim2real.errors import at_least
 from sim2real.pool import Workers
 from sim2real.result_cache import Numbers, ResultCache
 from sim2real.search_types import Architecture, Labels, Scored, SearchSpec
