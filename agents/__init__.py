@@ -8,8 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from sim2real.agents import evolution, maml_rl, policy_gradient, random_search
+from sim2real.agents.adaptive_learner import build_policy
 from sim2real.agents.episodic import episodic
+from sim2real.agents.evolution import Evolution, EvolutionConfig
+from sim2real.agents.found import build_found
 from sim2real.agents.lstm_learner import LSTMLearner, LSTMLearnerConfig
 from sim2real.agents.maml import MAML, MAMLPolicy
 from sim2real.agents.maml_config import MAMLConfig
@@ -20,6 +22,7 @@ from sim2real.agents.nas import NAS, NASConfig, NASPolicy
 from sim2real.agents.nearest_neighbour import NearestNeighbour, NearestNeighbourConfig
 from sim2real.agents.policy_gradient import PolicyGradient, PolicyGradientConfig
 from sim2real.agents.protonet import ProtoNet, ProtoNetConfig
+from sim2real.agents.random_search import RandomSearch, RandomSearchConfig
 from sim2real.agents.rdpg import RDPG
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.agents.rdpg_networks import RDPGPolicy
@@ -64,19 +67,17 @@ AGENTS: dict[str, AgentEntry] = {
     "meta_lstm": _episodic(MetaLSTMConfig, MetaLSTM),
     "nearest_neighbour": _episodic(NearestNeighbourConfig, NearestNeighbour),
     "policy_gradient": AgentEntry(
-        PolicyGradientConfig, PolicyGradient, policy_gradient.build_policy, "meta_rl", FamilySpec, cuda=False
+        PolicyGradientConfig, PolicyGradient, build_policy, "meta_rl", FamilySpec, cuda=False
     ),
-    "maml_rl": AgentEntry(MAMLRLConfig, MAMLRL, maml_rl.build_policy, "meta_rl", FamilySpec, cuda=False),
+    "maml_rl": AgentEntry(MAMLRLConfig, MAMLRL, build_policy, "meta_rl", FamilySpec, cuda=False),
     "rl2": AgentEntry(RL2Config, RL2, RL2Policy, "meta_rl", FamilySpec),
     "nas": AgentEntry(NASConfig, NAS, NASPolicy, "search", SearchSpec),
     "random_search": AgentEntry(
-        random_search.RandomSearchConfig,
-        random_search.RandomSearch,
-        random_search.build_policy,
+        RandomSearchConfig,
+        RandomSearch,
+        build_found,
         "search",
         SearchSpec,
     ),
-    "evolution": AgentEntry(
-        evolution.EvolutionConfig, evolution.Evolution, evolution.build_policy, "search", SearchSpec
-    ),
+    "evolution": AgentEntry(EvolutionConfig, Evolution, build_found, "search", SearchSpec),
 }

@@ -98,8 +98,3 @@ def mutate(spec: SearchSpec, parent: Architecture, generator: np.random.Generato
     else:
         child[t] = (child[t] + int(generator.integers(1, token.size))) % token.size
     return tuple(child)
-
-
-def build_policy(config: EvolutionConfig, spec: SearchSpec) -> BestFound:
-    """The policy before anything was found."""
-    return BestFound(spec)

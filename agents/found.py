@@ -43,6 +43,11 @@ class BestFound(nn.Module):
         }
 
 
+def build_found(config: object, spec: SearchSpec) -> BestFound:
+    """The policy of a search that only remembers the best, before anything was found; no option decides about it."""
+    return BestFound(spec)
+
+
 def score(
     found: BestFound, source: ArchitectureSource, architectures: Sequence[Architecture]
 ) -> tuple[Scored, Metrics]:

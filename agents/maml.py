@@ -27,7 +27,7 @@ from sim2real.agents.functional import (
 )
 from sim2real.agents.maml_config import MAMLConfig
 from sim2real.few_shot_types import Examples, FewShotSpec, TaskBatch, TaskSource
-from sim2real.seeding import numpy_generator
+from sim2real.seeding import seeded_weights
 from sim2real.types import Metrics, State
 
 
@@ -104,8 +104,7 @@ class MAML:
     def __init__(self, config: MAMLConfig, source: TaskSource, *, seed: int, device: str) -> None:
         self.config, self.source, self.device = config, source, torch.device(device)
         source.to(self.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(numpy_generator(seed, "weights").integers(2**31)))
+        with seeded_weights(seed):
             self._policy = MAMLPolicy(config, source.task).to(self.device)
         self.optimizer = torch.optim.Adam(self._policy.parameters(), lr=config.learning_rate, fused=True)
         self._tasks: TaskBatch | None = None

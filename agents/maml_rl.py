@@ -19,18 +19,17 @@ from torch import Tensor
 
 from sim2real.agents.adaptation import (
     AdaptationConfig,
-    AdaptivePolicy,
     InnerLoss,
     PolicyConfig,
     ReturnConfig,
     advantages,
 )
+from sim2real.agents.adaptive_learner import AdaptiveLearner
 from sim2real.agents.functional import for_tasks, hessian_vector_meta_gradient, sgd_step
-from sim2real.agents.outer import LossOfOutputs, Outer, OuterConfig, Outputs
+from sim2real.agents.outer import LossOfOutputs, OuterConfig, Outputs
 from sim2real.agents.trpo import flatten
-from sim2real.meta_rl_types import FamilySpec, Parameters, TaskFamily, Trajectories
-from sim2real.seeding import numpy_generator, torch_generator
-from sim2real.types import Metrics, State
+from sim2real.meta_rl_types import Parameters, TaskFamily, Trajectories
+from sim2real.types import Metrics
 
 Loss = Callable[[Parameters], Tensor]
 """Per-task parameters (leading axis B) -> [B]."""
@@ -72,11 +71,6 @@ class MAMLRLConfig:
             raise ValueError(f"rate has to be above 0, got {self.rate}")
 
 
-def build_policy(config: MAMLRLConfig, task: FamilySpec) -> AdaptivePolicy:
-    """The untrained policy."""
-    return AdaptivePolicy(task, config.network, config.returns, config.test)
-
-
 def adapted(
     losses: Sequence[Loss], parameters: Parameters, tasks: int, rate: float, *, first_order: bool = False
 ) -> list[dict[str, Tensor]]:
@@ -115,22 +109,13 @@ def _inner(a: Parameters, b: Parameters) -> Tensor:
     return torch.stack([(a[name] * b[name]).sum() for name in b]).sum()
 
 
-class MAMLRL:
+class MAMLRL(AdaptiveLearner):
     """Algorithm: act, adapt and act again in a meta-batch of tasks; improve the parameters adapted from."""
 
     def __init__(self, config: MAMLRLConfig, family: TaskFamily, *, seed: int, device: str) -> None:
-        self.config, self.family = config, family
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(numpy_generator(seed, "weights").integers(2**31)))
-            self._policy = build_policy(config, family.task)
-        self._outer = Outer(config.outer, self._policy.net.head, dict(self._policy.net.named_parameters()))
-        self._draw = torch_generator(seed, "tasks and actions")
+        super().__init__(config, family, seed=seed)
+        self.config = config
         self._rounds: list[Trajectories] = []
-
-    @property
-    def policy(self) -> AdaptivePolicy:
-        """The initial policy learned so far, which adapts by gradient steps."""
-        return self._policy
 
     def collect(self) -> tuple[int, Metrics]:
         """Episodes before the first inner step, between the steps, and after the last, in a new meta-batch."""
@@ -175,17 +160,3 @@ class MAMLRL:
             return net.per_task(end, last.observation)
 
         return of
-
-    def state_dict(self) -> State:
-        """Everything a bit-exact continuation needs."""
-        return {
-            "policy": self._policy.state_dict(),
-            "adam": self._outer.adam.state_dict(),
-            "draw": self._draw.get_state(),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Continue from `state_dict`."""
-        self._policy.load_state_dict(state["policy"])
-        self._outer.adam.load_state_dict(state["adam"])
-        self._draw.set_state(state["draw"].cpu())

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
-from sim2real.agents.adaptation import AdaptationConfig, AdaptivePolicy, PolicyConfig, ReturnConfig, advantages
+from sim2real.agents.adaptation import AdaptationConfig, PolicyConfig, ReturnConfig, advantages
+from sim2real.agents.adaptive_learner import AdaptiveLearner
 from sim2real.agents.functional import for_tasks
-from sim2real.agents.outer import Outer, OuterConfig
+from sim2real.agents.outer import OuterConfig
 from sim2real.agents.rollouts import gather
-from sim2real.meta_rl_types import FamilySpec, Parameters, TaskFamily, Trajectories
-from sim2real.seeding import numpy_generator, torch_generator
-from sim2real.types import Metrics, State
+from sim2real.meta_rl_types import Parameters, TaskFamily, Trajectories
+from sim2real.types import Metrics
 
 
 @dataclass(frozen=True)
@@ -39,27 +38,13 @@ class PolicyGradientConfig:
             raise ValueError(f"tasks and rollouts have to be at least 1, got {self.tasks} and {self.rollouts}")
 
 
-def build_policy(config: PolicyGradientConfig, task: FamilySpec) -> AdaptivePolicy:
-    """The untrained policy."""
-    return AdaptivePolicy(task, config.network, config.returns, config.test)
-
-
-class PolicyGradient:
+class PolicyGradient(AdaptiveLearner):
     """Algorithm: act in a batch of tasks with one policy, improve it for all of them."""
 
     def __init__(self, config: PolicyGradientConfig, family: TaskFamily, *, seed: int, device: str) -> None:
-        self.config, self.family = config, family
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(numpy_generator(seed, "weights").integers(2**31)))
-            self._policy = build_policy(config, family.task)
-        self._outer = Outer(config.outer, self._policy.net.head, dict(self._policy.net.named_parameters()))
-        self._draw = torch_generator(seed, "tasks and actions")
+        super().__init__(config, family, seed=seed)
+        self.config = config
         self._batch: Trajectories | None = None
-
-    @property
-    def policy(self) -> AdaptivePolicy:
-        """The policy learned so far."""
-        return self._policy
 
     def collect(self) -> tuple[int, Metrics]:
         """One episode of every rollout in a new batch of tasks."""
@@ -79,17 +64,3 @@ class PolicyGradient:
             return policy.net.per_task(for_tasks(parameters, len(batch.reward)), batch.observation)
 
         return self._outer.improve(outputs, batch, advantages(batch, self.config.returns))
-
-    def state_dict(self) -> State:
-        """Everything a bit-exact continuation needs."""
-        return {
-            "policy": self._policy.state_dict(),
-            "adam": self._outer.adam.state_dict(),
-            "draw": self._draw.get_state(),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Continue from `state_dict`."""
-        self._policy.load_state_dict(state["policy"])
-        self._outer.adam.load_state_dict(state["adam"])
-        self._draw.set_state(state["draw"].cpu())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sim2real.agents.found import BestFound, score
 from sim2real.errors import at_least
-from sim2real.search_types import ArchitectureSource, SearchSpec
+from sim2real.search_types import ArchitectureSource
 from sim2real.seeding import numpy_generator
 from sim2real.types import Metrics, State
 
@@ -53,8 +53,3 @@ class RandomSearch:
         """Continue from `state_dict`."""
         self._policy.load_state_dict(state["policy"])
         self._draw.bit_generator.state = state["draw"]
-
-
-def build_policy(config: RandomSearchConfig, spec: SearchSpec) -> BestFound:
-    """The policy before anything was found."""
-    return BestFound(spec)

@@ -28,7 +28,7 @@ from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.agents.rdpg_networks import Actor, Critic, RDPGPolicy
 from sim2real.collect import rollout
 from sim2real.replay import EpisodeBatch, EpisodeReplay, relabel, relabelled_reward
-from sim2real.seeding import numpy_generator, torch_generator
+from sim2real.seeding import numpy_generator, seeded_weights, torch_generator
 from sim2real.types import Episodes, GoalVectorEnv, Metrics, Policy, State
 
 
@@ -37,8 +37,7 @@ class RDPG:
 
     def __init__(self, config: RDPGConfig, env: GoalVectorEnv, *, seed: int, device: str) -> None:
         self.config, self.env, self.device = config, env, torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(numpy_generator(seed, "weights").integers(2**31)))
+        with seeded_weights(seed):
             self._policy = RDPGPolicy(config, env.task).to(self.device)
             self.critic = Critic(config, env.task.sizes).to(self.device)
         self.target_actor = copy.deepcopy(self._policy.actor).requires_grad_(False)

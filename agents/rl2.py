@@ -28,7 +28,7 @@ from sim2real.agents.rl2_networks import RL2Baseline, RL2Policy
 from sim2real.agents.trials import Trials
 from sim2real.agents.trpo import trust_region_step
 from sim2real.meta_rl_types import TaskFamily
-from sim2real.seeding import numpy_generator, torch_generator
+from sim2real.seeding import seeded_weights, torch_generator
 from sim2real.types import Metrics, State
 
 
@@ -37,8 +37,7 @@ class RL2:
 
     def __init__(self, config: RL2Config, source: TaskFamily, *, seed: int, device: str) -> None:
         self.config, self.family, self.device = config, source, torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(numpy_generator(seed, "weights").integers(2**31)))
+        with seeded_weights(seed):
             self._policy = RL2Policy(config, source.task).to(self.device)
             self.baseline = RL2Baseline(config, source.task).to(self.device)
         self.policy_optimizer = torch.optim.Adam(self._policy.parameters(), config.learning_rate, foreach=True)

@@ -7,7 +7,9 @@ others as they were. Generators go into a checkpoint as ``generator.bit_generato
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +34,16 @@ def torch_generator(seed: int, name: str, device: str | torch.device = "cpu") ->
     import torch  # here, because what only needs numpy should not wait for torch
 
     return torch.Generator(device).manual_seed(component_seed(seed, name))
+
+
+@contextlib.contextmanager
+def seeded_weights(seed: int) -> Iterator[None]:
+    """Networks made inside begin with weights that ``seed`` alone decides; torch's own generator is left as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(numpy_generator(seed, "weights").integers(2**31)))
+        yield
 
 
 def _sequence(seed: int, name: str) -> np.random.SeedSequence:
