@@ -8,6 +8,7 @@ Deviations from Peng et al., each an option:
   * several goals for every unroll of the memory, relabelled step by step (`num_goals`, `per_step`), instead of one
     goal for the whole episode; legal because the memory reads neither goal nor reward;
   * the critic also sees the noise-free state, not only the dynamics mu (`omniscient`);
+  * hindsight goals that are fulfilled already give way to the goal that was asked for (`keep_fulfilled`);
   * episodes and steps are drawn in proportion to how far the object is about to move (`priority`);
   * a lower learning rate for the memory (`memory_learning_rate`), clipped gradients, an L2 penalty on actions.
 What the paper leaves open (gamma, target rate, target clipping, buffer, strategy) follows Plappert et al. 2018.
@@ -105,6 +106,8 @@ class RDPG:
             per_step=c.per_step,
             probability=c.relabel_probability,
             num_goals=c.num_goals,
+            keep_fulfilled=c.keep_fulfilled,
+            reward=self.env.compute_reward,
             generator=self._draw,
         )
         reward = relabelled_reward(batch, t, goals, self.env.compute_reward)

@@ -60,6 +60,9 @@ class RDPGConfig:
     """A goal of its own for every transition; false: one goal an episode (Peng)."""
     relabel_probability: float = 0.8
     """Probability k that a hindsight goal replaces the one asked for."""
+    keep_fulfilled: float = 1.0
+    """Share of hindsight goals kept that are fulfilled before the transition already; the goal that was asked for
+    replaces the others. Below 1 where the arm can leave the object behind."""
     priority: Priority = "energy"
     """Steps drawn in proportion to how far the achieved goal is about to move (``energy``), or uniformly."""
     capacity: int = 20_000
@@ -78,7 +81,7 @@ class RDPGConfig:
         counts = ("history", "embedding", "memory_units", "policy_delay", "target_interval", "batch_episodes")
         for name in (*counts, "num_goals", "capacity", "updates_per_collect"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("tau", "relabel_probability", "random_probability"):
+        for name in ("tau", "relabel_probability", "keep_fulfilled", "random_probability"):
             self._check(name, 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
         self._check("gamma", 0.0 <= self.gamma < 1.0, "in [0, 1)")
         self._check("hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "at least one layer of at least 1 unit")

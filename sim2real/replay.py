@@ -18,6 +18,8 @@ from sim2real.types import Episodes, FloatArray, State, TaskSpec
 
 Strategy = Literal["future", "final", "episode"]
 Priority = Literal["uniform", "energy"]
+Reward = Callable[[Tensor, Tensor], Tensor]
+"""Rewards [...], 0 where the goal is fulfilled and -1 elsewhere, of achieved and desired goals [..., G]."""
 
 
 class EpisodeBatch:
@@ -171,12 +173,18 @@ def relabel(
     per_step: bool,
     probability: float,
     num_goals: int,
+    keep_fulfilled: float,
+    reward: Reward,
     generator: torch.Generator,
 ) -> Tensor:
     """Goals for the transitions at ``t``: hindsight with ``probability``, else the goal that was asked for.
 
     With ``per_step`` every transition draws its own goals (Plappert et al. 2018); otherwise one draw serves the whole
     episode, as in Peng et al. 2017 (algorithm 1), seen from its first step.
+
+    Of hindsight goals that are fulfilled before the transition already, only the share ``keep_fulfilled`` is used. An
+    object that nobody touches makes them all so: their value is 0 wherever the arm goes, and leaving the object alone
+    looks as good as bringing it to its goal.
 
     Args:
         t: [B, K] times of the transitions.
@@ -189,13 +197,15 @@ def relabel(
     hindsight = batch.at("achieved_goal", index)
     original = batch.whole("desired_goal")[:, None, None].expand_as(hindsight)
     use = torch.rand(index.shape, device=t.device, generator=generator) < probability
+    if keep_fulfilled < 1.0:
+        present = batch.at("achieved_goal", when)[:, :, None].expand_as(hindsight)
+        kept = torch.rand(index.shape, device=t.device, generator=generator) < keep_fulfilled
+        use &= kept | (reward(present, hindsight) < 0)
     goals = torch.where(use[..., None], hindsight, original)
     return goals.expand(*t.shape, *goals.shape[2:])
 
 
-def relabelled_reward(
-    batch: EpisodeBatch, t: Tensor, goals: Tensor, reward: Callable[[Tensor, Tensor], Tensor]
-) -> Tensor:
+def relabelled_reward(batch: EpisodeBatch, t: Tensor, goals: Tensor, reward: Reward) -> Tensor:
     """Reward of the transitions t -> t+1 under ``goals``: the environment's own function of what t+1 achieved.
 
     Args:

@@ -114,7 +114,15 @@ def test_relabelled_goals_come_from_the_same_episode(per_step: bool) -> None:
     batch = replay.sample(16, generator())
     t = torch.arange(5).expand(16, 5)
     goals = relabel(
-        batch, t, strategy="future", per_step=per_step, probability=1.0, num_goals=3, generator=generator(1)
+        batch,
+        t,
+        strategy="future",
+        per_step=per_step,
+        probability=1.0,
+        num_goals=3,
+        keep_fulfilled=1.0,
+        reward=env.compute_reward,
+        generator=generator(1),
     )
     assert goals.shape == (16, 5, 3, 1)
     # achieved_goal = env number + 0.1 step: the whole part names the episode's environment
@@ -132,14 +140,48 @@ def test_relabelled_goals_come_from_the_same_episode(per_step: bool) -> None:
 
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 0.0), (0.8, 0.8), (1.0, 1.0)])
 def test_share_of_hindsight_goals(probability: float, share: float) -> None:
-    _, replay = counting_replay()
+    env, replay = counting_replay()
     batch = replay.sample(200, generator())
     t = torch.arange(5).expand(200, 5)
     goals = relabel(
-        batch, t, strategy="final", per_step=True, probability=probability, num_goals=2, generator=generator(2)
+        batch,
+        t,
+        strategy="final",
+        per_step=True,
+        probability=probability,
+        num_goals=2,
+        keep_fulfilled=1.0,
+        reward=env.compute_reward,
+        generator=generator(2),
     )
     changed = (goals != batch.whole("desired_goal")[:, None, None]).float().mean()
     assert float(changed) == pytest.approx(share, abs=0.04)
+
+
+@pytest.mark.parametrize(("keep", "share"), [(0.0, 0.0), (0.2, 0.2), (1.0, 1.0)])
+def test_goals_that_are_fulfilled_already_give_way_to_the_one_asked_for(keep: float, share: float) -> None:
+    _, replay = counting_replay()  # achieves 0.1 more in every step
+    batch = replay.sample(200, generator())
+    t = torch.arange(5).expand(200, 5)
+
+    def within_two_steps(achieved: torch.Tensor, desired: torch.Tensor) -> torch.Tensor:
+        return -((achieved - desired).abs().squeeze(-1) > 0.25).float()
+
+    goals = relabel(
+        batch,
+        t,
+        strategy="final",
+        per_step=True,
+        probability=1.0,
+        num_goals=2,
+        keep_fulfilled=keep,
+        reward=within_two_steps,
+        generator=generator(3),
+    )
+    hindsight = (goals != batch.whole("desired_goal")[:, None, None]).float().mean((0, 2, 3))
+    # The last goal is 0.5 away at t = 0 and within 0.25 from t = 3 on.
+    assert hindsight[:3].tolist() == [1.0, 1.0, 1.0]
+    assert hindsight[3:].tolist() == pytest.approx([share, share], abs=0.06)
 
 
 def test_short_episodes_keep_to_their_mask() -> None:
@@ -158,6 +200,8 @@ def test_short_episodes_keep_to_their_mask() -> None:
         per_step=True,
         probability=1.0,
         num_goals=4,
+        keep_fulfilled=1.0,
+        reward=env.compute_reward,
         generator=generator(),
     )
     assert sorted({round(float(g), 1) for g in goals.flatten()}) == [0.1, 0.2]
