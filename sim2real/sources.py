@@ -68,6 +68,12 @@ def make_env(
     return make_vec(task, num_envs, dynamics, threads=threads or os.cpu_count() or 1, held_out=held_out)
 
 
+def refuse_dynamics(source: Path, dynamics: Sequence[str] | None) -> None:
+    """Raise ``UserError`` where sets of dynamics are given for what has none."""
+    if dynamics:
+        raise UserError(f"--dynamics is for policies of robot tasks; {source} is scored on unseen tasks")
+
+
 def id_of(task: str) -> str:
     """``FetchPush`` -> ``sim2real/FetchPush-v0``."""
     return f"sim2real/{task}-v0"
