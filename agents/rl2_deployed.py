@@ -1,8 +1,8 @@
 """RL² as a robot runs it: one step after the other, the most likely action, the memory in and out by name.
 
 What a step reads is what `trials.Encoder` makes in training: the observation, and of the step before the action, the
-reward and whether it ended its episode. Action and memory are the runner's business; reward and end are readings, which
-are 0 at the first step of a trial. Where the observation before is read, too (``transition``), it is part of the memory.
+reward and whether it ended its episode. Action and memory are the runner's business. Reward and end are readings, 0 at
+the first step of a trial. Where the observation before is read, too (``transition``), it is part of the memory.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class TrialPolicy(nn.Module):
         super().__init__()
         if any(interface.task.action_offset):
             raise UserError(
-                f"the actions of {interface.task.name} are not symmetric around 0 (offsets "
-                f"{list(interface.task.action_offset)}): a runner's first previous action would not be the 0 of training"
+                f"the limits of {interface.task.name}'s actions are not symmetric around 0 (their middle is "
+                f"{list(interface.task.action_offset)}): a runner can't begin with the action 0, as training did"
             )
         self.policy, self.decide = policy, decision_of(policy.task)
         self.spec = dataclasses.replace(interface.task, horizon=policy.task.episodes * policy.task.horizon)

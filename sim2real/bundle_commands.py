@@ -101,7 +101,7 @@ def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
 
 def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, seed: int) -> int:
     """Measure what is sent under every fault, in simulation."""
-    from sim2real.deploy import BundleRunner, load_bundle
+    from sim2real.deploy import BundleRunner, check_simulated, load_bundle
     from sim2real.deploy.drill import drill as run
     from sim2real.deploy.drill import is_safe, table
     from sim2real.deploy.faults import FAULTS
@@ -112,6 +112,7 @@ def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, se
     config = load_safety(safety) if safety else SafetyConfig()
     runner = BundleRunner(load_bundle(bundle))
     contract = runner.bundle.contract
+    check_simulated(contract)
     env = simulated(contract.task, dynamics)
     rows = run(
         runner,

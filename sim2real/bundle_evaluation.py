@@ -44,9 +44,7 @@ def evaluate_bundle(settings: Mapping[str, Setting], episodes: int, seed: int, b
     return entries(watch, summaries, how)
 
 
-def entries(
-    watch: Watch, summaries: Mapping[str, Mapping[str, Estimate]], how: Mapping[str, Any]
-) -> dict[str, Any]:
+def entries(watch: Watch, summaries: Mapping[str, Mapping[str, Estimate]], how: Mapping[str, Any]) -> dict[str, Any]:
     """Entries of the contract for what a watched bundle achieved.
 
     Args:

@@ -35,10 +35,10 @@ def export(
     limits, delays), the proof that it acts as the policy it came from, a model card with what it achieves, measured
     with the bundle itself, and a runner that needs numpy alone.
 
-    RL² becomes a bundle that also reads reward and end of episode of the step before, takes its most likely action, and
-    whose memory is reset between trials, not between their episodes. A policy that adapts by gradient steps is exported
-    once it has met its task: `sim2real adapt RUN --export DIR`. A few-shot learner that adapts by a forward pass becomes
-    two ONNX files instead: adapt (support set in) and predict.
+    RL² becomes a bundle that also reads the reward and the end of episode of the step before. Its memory is reset
+    between trials, not between their episodes. A policy that adapts by gradient steps is exported once it has met its
+    task: `sim2real adapt RUN --export DIR`. A few-shot learner that adapts by a forward pass becomes two ONNX files
+    instead: adapt (support set in) and predict.
 
     Args:
         source: Folder of a run (its best policy is taken), or a model of stable-baselines3.

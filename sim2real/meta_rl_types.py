@@ -90,6 +90,8 @@ class Interface:
     dynamics: Mapping[str, Any] | None = None
     """The set of dynamics that tasks are drawn from, in full, where that is what tells tasks apart."""
     delays: Delays = field(default_factory=lambda: NO_DELAYS)
+    parameters: tuple[str, ...] = ()
+    """Names of the numbers that tell one task from another; empty where they have none."""
     simulated: bool = False
     """Whether ``task`` is one that `sim2real run --robot sim` knows."""
 

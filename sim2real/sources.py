@@ -41,9 +41,10 @@ def open_policy(source: Path, foreign: ForeignOptions | None = None) -> tuple[Po
         module, meta = load_policy(source)
         trained: Any = module
         return trained, meta["task"]["name"]
-    from sim2real.deploy import BundlePolicy, check_task, load_bundle
+    from sim2real.deploy import BundlePolicy, check_simulated, check_task, load_bundle
 
     bundle = load_bundle(source)
+    check_simulated(bundle.contract)
     check_task(bundle.contract, interface(bundle.contract.task).task)
     return BundlePolicy(bundle), bundle.contract.task
 
