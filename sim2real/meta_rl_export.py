@@ -74,6 +74,16 @@ def _measure(family: TaskFamily, tasks: int, bundle: Bundle) -> dict[str, Any]:
 
 # ---- what the card says ----------------------------------------------------------------------------------------------
 
+_DECISIONS = {
+    "discrete": """Actions are choices: 1 in the place of the one that was made, 0 elsewhere. It is the most likely one
+(argmax); in training, choices were drawn. A ramp, rate limits or a low-pass of the safety filter make no sense of them:
+give it `{"ramp_steps": 0}`.""",
+    "gaussian": "Actions are the mean of the policy's distribution, cut to the limits; in training, they were drawn.",
+}
+_NUMBERED = """
+Elements are numbered in the order of the family's observations. A step of this family has no duration; it counts as a
+second here."""
+
 
 def _trials_note(task: FamilySpec) -> str:
     return f"""What this policy has learned of a task is in its memory, and nowhere else. A trial is
@@ -94,14 +104,3 @@ def interface_note(task: FamilySpec, interface: Interface) -> str:
     """How actions come about, and what names and times mean where a family has none."""
     told = interface.terms[0].source == "task"
     return "\n".join([_DECISIONS[task.action_kind], *([_NUMBERED] if told else [])])
-
-
-_DECISIONS = {
-    "discrete": """Actions are choices: 1 in the place of the one that was made, 0 elsewhere. It is the most likely one
-(argmax); in training, choices were drawn. A ramp, rate limits or a low-pass of the safety filter make no sense of them:
-give it `{"ramp_steps": 0}`.""",
-    "gaussian": "Actions are the mean of the policy's distribution, cut to the limits; in training, they were drawn.",
-}
-_NUMBERED = """
-Elements are numbered in the order of the family's observations. A step of this family has no duration; it counts as a
-second here."""

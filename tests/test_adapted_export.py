@@ -73,7 +73,7 @@ def test_it_says_from_which_run_to_which_task_and_what_that_brought(bundle: Path
 
 
 def test_what_adapts_with_its_memory_is_exported_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="adapts with its memory.*sim2real export RUN --out DIR"):
+    with pytest.raises(ExportError, match=r"adapts with its memory.*sim2real export RUN --out DIR"):
         export_adapted(make(FAMILY), {"algorithm": "rl2"}, tmp_path, tmp_path / "out", episodes=None, seed=0)
     assert list(tmp_path.iterdir()) == []
 
@@ -84,7 +84,7 @@ def test_a_robots_dynamics_are_named_and_the_bundle_runs_in_its_simulation(tmp_p
     out = tmp_path / "bundle"
     export_adapted(policy(FetchDynamics(threads=1)), meta, tmp_path, out, episodes=2, seed=0)
     contract = load_bundle(out).contract
-    assert contract.trained["adapted"]["task"]["parameters"]["gravity"] < 0
+    assert contract.trained["adapted"]["task"]["parameters"]["gravity"] > 0
     assert contract.delays["observation"] == (0.0, 40.0)
     exported, task = open_policy(out)
     env = make_env(task, "nominal", episodes=1, threads=1)

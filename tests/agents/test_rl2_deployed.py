@@ -26,9 +26,12 @@ def make(family: TaskFamily, **options: Any) -> RL2Policy:
     """An untrained policy whose actions differ from step to step."""
     with seeded_weights(0):
         policy = RL2Policy(RL2Config(embedding=12, hidden=16, **options), family.task)
-        torch.nn.init.normal_(policy.last.weight)
+        torch.nn.init.normal_(policy.last.weight, std=3.0)
+        torch.nn.init.normal_(policy.memory.embed.weight)
     if policy.normalize is not None:
         policy.normalize.update(2 + 3 * torch.randn(40, family.task.observation, generator=torch_generator(0, "seen")))
+    with torch.no_grad():  # without what all steps have in common, which would always win
+        policy.last.bias -= played(policy, family).outputs.mean((0, 1))[: family.task.action]
     return policy.eval()
 
 
