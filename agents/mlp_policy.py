@@ -46,19 +46,21 @@ class MLPPolicy(nn.Module):
         x, activation = observation, ACTIVATIONS[self.activation]
         for layer in self.layers[:-1]:
             x = activation(layer(x))
-        x = self.layers[-1](x)
-        return x
+        outputs: Tensor = self.layers[-1](x)
+        return outputs
 
     def operations(self, prefix: str, source: str, result: str) -> list[Operation]:
         """`likeliest` for the NumPy backend; its tensors start with ``prefix``."""
         entries, name = [], source
-        for k, layer in enumerate(self.layers[:-1]):
-            entries += [
-                linear(layer, f"{prefix}.layers.{k}", name, f"sum_{k}"),
-                operation(self.activation, [f"sum_{k}"], [f"hidden_{k}"]),
-            ]
-            name = f"hidden_{k}"
-        return [*entries, linear(self.layers[-1], f"{prefix}.layers.{len(self.layers) - 1}", name, result)]
+        for k, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.Linear)
+            if k > 0:
+                entries.append(operation(self.activation, [name], [f"active_{k}"]))
+                name = f"active_{k}"
+            after = result if k == len(self.layers) - 1 else f"hidden_{k}"
+            entries.append(linear(layer, f"{prefix}.layers.{k}", name, after))
+            name = after
+        return entries
 
     def parameter_dict(self) -> dict[str, Tensor]:
         """The weights by name, without a graph."""

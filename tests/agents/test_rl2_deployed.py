@@ -31,7 +31,7 @@ def make(family: TaskFamily, **options: Any) -> RL2Policy:
     if policy.normalize is not None:
         policy.normalize.update(2 + 3 * torch.randn(40, family.task.observation, generator=torch_generator(0, "seen")))
     with torch.no_grad():  # without what all steps have in common, which would always win
-        policy.last.bias -= played(policy, family).outputs.mean((0, 1))[: family.task.action]
+        policy.last.bias.sub_(played(policy, family).outputs.mean((0, 1))[: family.task.action])
     return policy.eval()
 
 
