@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from sim2real.agents.adaptive_learner import build_policy
+from sim2real.agents.enas import ENAS, ENASConfig
 from sim2real.agents.episodic import episodic
 from sim2real.agents.evolution import Evolution, EvolutionConfig
 from sim2real.agents.found import build_found
@@ -72,12 +73,7 @@ AGENTS: dict[str, AgentEntry] = {
     "maml_rl": AgentEntry(MAMLRLConfig, MAMLRL, build_policy, "meta_rl", FamilySpec, cuda=False),
     "rl2": AgentEntry(RL2Config, RL2, RL2Policy, "meta_rl", FamilySpec),
     "nas": AgentEntry(NASConfig, NAS, NASPolicy, "search", SearchSpec),
-    "random_search": AgentEntry(
-        RandomSearchConfig,
-        RandomSearch,
-        build_found,
-        "search",
-        SearchSpec,
-    ),
+    "enas": AgentEntry(ENASConfig, ENAS, NASPolicy, "search", SearchSpec),
+    "random_search": AgentEntry(RandomSearchConfig, RandomSearch, build_found, "search", SearchSpec),
     "evolution": AgentEntry(EvolutionConfig, Evolution, build_found, "search", SearchSpec),
 }

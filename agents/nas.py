@@ -22,7 +22,7 @@ from sim2real.agents.found import BestFound, score
 from sim2real.errors import at_least
 from sim2real.search_types import Architecture, ArchitectureSource, SearchSpec
 from sim2real.seeding import component_seed, torch_generator
-from sim2real.types import Metrics, State
+from sim2real.types import FloatArray, Metrics, State
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,13 @@ class NAS:
         self._numbers = self._policy.controller.sample(self.config.batch, self._draw)
         architectures = [tuple(row) for row in self._numbers.tolist()]
         scored, metrics = score(self._policy.found, self.source, architectures)
-        power = 3 if self.config.reward == "cubed" else 1
-        self._rewards = [float(reward) ** power for reward in scored.rewards]
+        self._reward(scored.rewards)
         return len(architectures), metrics
+
+    def _reward(self, scores: FloatArray) -> None:
+        """Note what the controller is given for the last m architectures."""
+        power = 3 if self.config.reward == "cubed" else 1
+        self._rewards = [float(score) ** power for score in scores]
 
     def update(self) -> Metrics:
         """One step of REINFORCE on the m architectures of the last `collect`."""

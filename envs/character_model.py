@@ -105,16 +105,20 @@ def score_cells(
     models = CharacterModels(cells, config, characters, seeds)
     starts = [int(torch.randint(len(training), (), generator=torch.Generator().manual_seed(seed))) for seed in seeds]
     _train(models, config, torch.stack([_streams(training.roll(-start), config.streams) for start in starts]))
-    bits = bits_per_character(models, final if test else validation)
+    needed = bits_per_character(models, final if test else validation)
     size = sum(p[0].numel() for p in models.parameters())
-    return [_numbers(float(b), characters, size) for b in bits]
+    return [_numbers(float(found), characters, size) for found in needed]
 
 
-def _numbers(bits: float, characters: int, parameters: int) -> dict[str, float]:
+def _numbers(found: float, characters: int, parameters: int) -> dict[str, float]:
     # A cell that overflowed knows nothing.
-    bits = bits if math.isfinite(bits) else math.log2(characters)
-    reward = max(0.0, 1 - bits / math.log2(characters))
-    return {"reward": reward, "bits_per_character": bits, "parameters": float(parameters)}
+    found = found if math.isfinite(found) else math.log2(characters)
+    return {"reward": reward(found, characters), "bits_per_character": found, "parameters": float(parameters)}
+
+
+def reward(bits_per_character: float, characters: int) -> float:
+    """``1 - bits per character / log2(characters)`` in [0, 1]; 0 for what is not finite."""
+    return max(0.0, 1 - bits_per_character / math.log2(characters)) if math.isfinite(bits_per_character) else 0.0
 
 
 @functools.cache
@@ -142,15 +146,15 @@ def _train(models: CharacterModels, config: CellConfig, streams: Tensor) -> None
             group["lr"] = config.learning_rate * (1 + math.cos(math.pi * update / config.updates)) / 2
         logits, (h, c) = models(streams[:, at : at + config.steps], state)
         state = (h.detach(), c.detach())
-        loss = _bits(logits, streams[:, at + 1 : at + 1 + config.steps]).sum()
+        loss = bits(logits, streams[:, at + 1 : at + 1 + config.steps]).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        _clip(models, 1.0)
+        clip(models, 1.0)
         optimizer.step()
 
 
 @torch.no_grad()
-def _clip(models: CharacterModels, most: float) -> None:
+def clip(models: CharacterModels, most: float) -> None:
     """Each model's gradient to a norm of at most ``most``; one that is not finite stays its own model's trouble."""
     gradients = [p.grad for p in models.parameters() if p.grad is not None]
     squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
@@ -164,10 +168,10 @@ def bits_per_character(models: CharacterModels, text: Tensor, streams: int = 256
     """Mean over the text of each model, [K]; read in ``streams`` pieces side by side, each from the zero state."""
     pieces = _streams(text, streams).expand(len(models.embed), -1, -1)
     logits, _ = models(pieces[:, :-1], models.initial_state(streams))
-    return _bits(logits, pieces[:, 1:])
+    return bits(logits, pieces[:, 1:])
 
 
-def _bits(logits: Tensor, text: Tensor) -> Tensor:
+def bits(logits: Tensor, text: Tensor) -> Tensor:
     """Mean surprise in bits: [K, T, n, characters], [K, T, n] -> [K]."""
     nats = functional.cross_entropy(logits.flatten(0, 2), text.flatten(), reduction="none")
     return nats.view(len(text), -1).mean(1) / math.log(2)

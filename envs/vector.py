@@ -53,7 +53,8 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         threads: at most as many as there are cores.
         near_starts: share of episodes that begin almost in touch with the object or holding it, for training
             (exploring starts); 0 is the task itself.
-        widen_episodes: episodes over which dynamics grow from nominal to the full set, for training (a curriculum).
+        nominal_episodes: episodes under nominal dynamics before they widen, for training (a curriculum).
+        widen_episodes: episodes over which dynamics then grow from nominal to the full set.
         held_out: that nothing learns from the episodes. Only then ``dynamics`` may be a surrogate robot.
 
     Raises:
@@ -79,6 +80,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         seed: int = 0,
         threads: int = 2,
         near_starts: float = 0.0,
+        nominal_episodes: int = 0,
         widen_episodes: int = 0,
         held_out: bool = False,
     ) -> None:
@@ -89,7 +91,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         if not 0.0 <= near_starts <= 1.0:
             raise UserError(f"near_starts is a share in [0, 1], got {near_starts}")
         self.definition = TASKS[task]
-        self._near_starts, self._widen_episodes = near_starts, widen_episodes
+        self._near_starts, self._nominal_episodes, self._widen_episodes = near_starts, nominal_episodes, widen_episodes
         self.dynamics = dynamics if isinstance(dynamics, DynamicsSet) else load_dynamics(dynamics)
         if not held_out:
             self.dynamics.check_trainable()
@@ -163,6 +165,13 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
             "is_success": success,
         }
 
+    def _width(self, episode: int) -> float:
+        """Share of the full set's distance from nominal that the curriculum allows in an episode."""
+        since = episode - self._nominal_episodes
+        if since >= self._widen_episodes:
+            return 1.0
+        return max(0.0, since / self._widen_episodes) if self._widen_episodes else 0.0
+
     def _draw(self, i: int, episode: int) -> Signals:
         """Everything random about an episode of environment ``i``."""
         streams = (np.random.default_rng([self._seed, episode, stream]) for stream in STREAMS)
@@ -170,8 +179,8 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         values = self._drawn_from.sample(dynamics.random(len(PARAMETERS)))
         if self.imposed is not None:
             values = self.imposed[i]
-        if episode < self._widen_episodes:
-            values = NOMINAL_VALUES + episode / self._widen_episodes * (values - NOMINAL_VALUES)
+        if (width := self._width(episode)) < 1.0:
+            values = NOMINAL_VALUES + width * (values - NOMINAL_VALUES)
         self._values[i] = np.where(self._exists, values, NOMINAL_VALUES)
         if "object" in self.definition.features:
             self._object_starts[i] = self.definition.sample_start(self._initial, task)

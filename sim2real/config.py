@@ -39,13 +39,15 @@ class EnvConfig:
     near_starts: float = 0.0
     """Share of training episodes that begin almost in touch with the object or holding it (exploring starts);
     evaluation never has any."""
+    nominal_episodes: int = 0
+    """Training episodes under nominal dynamics before they widen: where a task is hard to begin with."""
     widen_episodes: int = 0
     """Training episodes over which the dynamics grow from nominal to the full set (a curriculum); 0: full from the
     start. Evaluation always has the full set."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "num_envs", "threads")
-        at_least(self, 0, "widen_episodes")
+        at_least(self, 0, "nominal_episodes", "widen_episodes")
 
 
 @dataclass(frozen=True)

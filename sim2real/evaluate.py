@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sim2real.collect import rollout
 from sim2real.estimates import Estimate, mcnemar, mean_interval, wilson
+from sim2real.tables import text_table
 from sim2real.types import Episodes, FloatArray, GoalVectorEnv, Policy, TaskSpec
 
 _PROPORTIONS = ("success", "base_rate")
@@ -264,5 +265,4 @@ def format_table(evaluations: Mapping[str, Evaluation]) -> str:
         )
         others = (f"{s[name].value:.3f}" if s[name].n else "-" for name in _PER_EPISODE[1:])
         lines.append((setting, str(len(evaluation)), success, *others))
-    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return text_table(lines)

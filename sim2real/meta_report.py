@@ -14,6 +14,7 @@ from sim2real.metrics import read_metrics
 from sim2real.report import origin, section, write_page
 from sim2real.scores import Scores
 from sim2real.svg import Chart, Scale, short, ticks
+from sim2real.tables import html_table
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 860, 14, 262
 
@@ -104,13 +105,11 @@ def _vertical(chart: Chart, values: Sequence[float]) -> Scale:
 def _table(scores: Scores) -> str:
     summary = scores.summary()
     metrics = list(dict.fromkeys(metric for estimates in summary.values() for metric in estimates))
-    head = "".join(f"<th>{escape(title)}</th>" for title in ("setting", "tasks", *metrics))
-    body = ""
+    body = []
     for setting, estimates in summary.items():
         tasks = max(e.n for e in estimates.values())
-        cells = "".join(f"<td>{_cell(estimates.get(metric))}</td>" for metric in metrics)
-        body += f"<tr><th>{escape(setting)}</th><td>{tasks}</td>{cells}</tr>"
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        body.append([escape(setting), str(tasks), *(_cell(estimates.get(metric)) for metric in metrics)])
+    return html_table(("setting", "tasks", *map(escape, metrics)), body)
 
 
 def _cell(e: Estimate | None) -> str:

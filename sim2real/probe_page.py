@@ -9,7 +9,8 @@ from typing import Any
 
 from sim2real.report import origin, section, series_key, write_page
 from sim2real.svg import Chart, Scale, ticks
-from sim2real.transfer_page import number, table
+from sim2real.tables import html_table
+from sim2real.transfer_page import number
 from sim2real.transfer_plots import PANELS
 
 Content = Mapping[str, Any]
@@ -57,9 +58,8 @@ def _identified(content: Content) -> str:
         for row in parameters
     ]
     head = ("parameter", "R² memory", "R² observation", "gain", "identified by")
-    return (
-        f'<p class="legend">{keys}</p><div class="panels">{panels}</div><p class="note">{note}</p>{table(head, body)}'
-    )
+    shown = f'<p class="legend">{keys}</p><div class="panels">{panels}</div><p class="note">{note}</p>'
+    return shown + html_table(head, body)
 
 
 def _panel(row: Content, steps: Sequence[int]) -> str:
@@ -94,7 +94,7 @@ def _disturbances(content: Content) -> str:
         "Reset: everything is forgotten once. Frozen: every later step starts from the memory of that moment; frozen "
         "at 0 is the policy without memory. Grey: the memory left alone, with its 95 % interval."
     )
-    return _success_chart(content, curves, note) + table(head, body)
+    return _success_chart(content, curves, note) + html_table(head, body)
 
 
 def _changes(content: Content) -> str:
@@ -115,7 +115,7 @@ def _changes(content: Content) -> str:
     ]
     head = ("change at", "success", "against no change", "at 95 %", "with reset", "gain of the reset", "at 95 %")
     note = "All dynamics are drawn anew at the step. Grey: without change, with its 95 % interval."
-    return _success_chart(content, curves, note) + table(head, body)
+    return _success_chart(content, curves, note) + html_table(head, body)
 
 
 def _success_chart(content: Content, curves: Sequence[tuple[str, Sequence[tuple[int, Any]]]], note: str) -> str:

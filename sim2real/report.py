@@ -17,6 +17,7 @@ from sim2real.evaluate import Bin, Evaluation
 from sim2real.metrics import read_metrics
 from sim2real.report_style import STYLE
 from sim2real.svg import SERIES, Chart, Scale, log_ticks, short, ticks
+from sim2real.tables import html_table
 
 _COLUMNS = {
     "success": "success",
@@ -137,13 +138,12 @@ def _transfer(evaluations: Evaluations) -> str:
 
 
 def _table(evaluations: Evaluations) -> str:
-    head = "".join(f"<th>{title}</th>" for title in ("dynamics", "episodes", "seed", *_COLUMNS.values()))
-    body = ""
+    body = []
     for setting, evaluation in evaluations.items():
         summary = evaluation.summary()
-        cells = "".join(f"<td>{_cell(summary[metric])}</td>" for metric in _COLUMNS)
-        body += f"<tr><th>{escape(setting)}</th><td>{len(evaluation)}</td><td>{evaluation.seed}</td>{cells}</tr>"
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        cells = [_cell(summary[metric]) for metric in _COLUMNS]
+        body.append([escape(setting), str(len(evaluation)), str(evaluation.seed), *cells])
+    return html_table(("dynamics", "episodes", "seed", *_COLUMNS.values()), body)
 
 
 def _cell(estimate: Estimate) -> str:

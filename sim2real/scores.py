@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim2real.estimates import Estimate, mean_interval
+from sim2real.tables import text_table
 from sim2real.types import FloatArray
 
 
@@ -47,10 +48,7 @@ class Scores:
             tasks = max(estimate.n for estimate in estimates.values())
             cells = (_cell(estimates[metric]) if metric in estimates else "-" for metric in metrics)
             lines.append((setting, str(tasks), *cells))
-        widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
+        return text_table(lines)
 
 
 def _cell(e: Estimate) -> str:

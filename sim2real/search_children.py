@@ -19,6 +19,7 @@ from sim2real.envs.convnets import convnet_space
 from sim2real.envs.image_classifier import Dataset, ImageConfig, score_convnet
 from sim2real.envs.policy_networks import POLICY_SPACE, PolicyChildConfig, effective
 from sim2real.envs.recurrent_cells import cell_space
+from sim2real.envs.shared_cells import SharedCells
 from sim2real.errors import at_least
 from sim2real.pool import Workers
 from sim2real.result_cache import Numbers, ResultCache
@@ -124,6 +125,13 @@ class Children:
         """Rewards of m architectures; those that are not known yet are trained."""
         numbers, trained = self.results([self._child(architecture) for architecture in architectures])
         return Scored(np.array([result["reward"] for result in numbers]), trained)
+
+    def shared_weights(self, seed: int) -> SharedCells:
+        """Untrained weights for all cells of the space. Raises ``ConfigError`` for other spaces: their children's
+        weights differ in shape."""
+        if self.config.space != "cells":
+            raise ConfigError(f"env.space: weights are shared in cells alone, got {self.config.space}; take nas")
+        return SharedCells(self.task, self.config.cells, self.config.data, seed=seed)
 
     def results(self, children: Sequence[Child]) -> tuple[list[Numbers], int]:
         """All numbers of children, in their order, and how many had to be trained."""

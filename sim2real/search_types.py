@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from sim2real.errors import unknown
-from sim2real.types import FloatArray
+from sim2real.types import FloatArray, State
 
 Architecture = tuple[int, ...]
 """[T] one number a token."""
@@ -112,6 +112,34 @@ class ArchitectureSource(Protocol):
 
     def score(self, architectures: Sequence[Architecture]) -> Scored:
         """Rewards of m architectures, in their order."""
+        ...
+
+
+class SharedWeights(Protocol):
+    """One set of weights that every architecture of a space takes its own from (Pham et al. 2018)."""
+
+    def learn(self, architectures: Sequence[Architecture]) -> float:
+        """One gradient step on the mean loss of these architectures; that loss."""
+        ...
+
+    def score(self, architectures: Sequence[Architecture]) -> FloatArray:
+        """Rewards in [0, 1] of m architectures with the weights as they are, all on the same validation data: [m]."""
+        ...
+
+    def state_dict(self) -> State:
+        """Everything a bit-exact continuation needs."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from `state_dict`."""
+        ...
+
+
+class SharingSource(ArchitectureSource, Protocol):
+    """A source whose architectures can share their weights."""
+
+    def shared_weights(self, seed: int) -> SharedWeights:
+        """Untrained ones. Raises ``UserError`` for spaces whose weights cannot be shared."""
         ...
 
 

@@ -23,6 +23,7 @@ from sim2real.provenance import provenance
 from sim2real.record import RecordError, record_next
 from sim2real.runs import read_config
 from sim2real.sources import open_policy
+from sim2real.tables import text_table
 from sim2real.transfer_page import SIGNS, write_transfer
 
 UNITS = {p.name: p.unit for p in PARAMETERS}
@@ -252,8 +253,7 @@ def format_transfer(content: Mapping[str, Any]) -> str:
     for row in content["comparisons"]:
         resolved: Resolved = row["resolved"]
         lines.append((f"{row['a']} - {row['b']}, {row['setting']}", _text(row, sign=True), SIGNS[resolved]))
-    widths = [max(len(line[k]) for line in lines) for k in range(3)]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return text_table(lines)
 
 
 def _text(row: Mapping[str, Any], *, sign: bool = False) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sim2real.report import origin, section, series_key, write_page
 from sim2real.svg import SERIES, Chart, Scale
+from sim2real.tables import html_table
 from sim2real.transfer_plots import curves, heat_maps, sweeps
 
 Content = Mapping[str, Any]
@@ -53,15 +54,6 @@ def sections(folder: Path, content: Content) -> list[str]:
     ]
 
 
-def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML; nothing for no rows."""
-    if not body:
-        return ""
-    top = "".join(f"<th>{cell}</th>" for cell in head)
-    lines = "".join(f"<tr><th>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>" for row in body)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
 def number(estimate: Mapping[str, Any], *, sign: bool = False) -> str:
     """A value above its interval."""
     if estimate["value"] is None:
@@ -83,7 +75,7 @@ def _kinds(kinds: Sequence[Mapping[str, Any]]) -> str:
         ]
         for k, kind in enumerate(kinds)
     ]
-    return table(("policy", "memory", "trained on", "seeds", "runs"), body)
+    return html_table(("policy", "memory", "trained on", "seeds", "runs"), body)
 
 
 def _forest(content: Content, kinds: Sequence[str]) -> str:
@@ -127,7 +119,7 @@ def _worst(content: Content, kinds: Sequence[str]) -> str:
         "policy."
     )
     head = ("worst tenth of the dynamics", *map(escape, settings))
-    return table(head, body) + f'<p class="note">{note}</p>'
+    return html_table(head, body) + f'<p class="note">{note}</p>'
 
 
 def _comparisons(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -142,7 +134,7 @@ def _comparisons(rows: Sequence[Mapping[str, Any]]) -> str:
         for row in rows
     ]
     head = ("success of a - b", "dynamics", "these policies", "over seeds too", "at 95 %")
-    return table(head, body) + f'<p class="note">{LEGEND}</p>' if body else ""
+    return html_table(head, body) + f'<p class="note">{LEGEND}</p>' if body else ""
 
 
 def _leave_one_out(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -161,7 +153,7 @@ def _leave_one_out(rows: Sequence[Mapping[str, Any]]) -> str:
         "trained policy. (Peng et al., table III, leave groups out of the training: give runs trained on SET:GROUP.)"
     )
     head = ("policy", "dynamics", "success", "gain", "at 95 %")
-    return table(head, body) + f'<p class="note">{note}</p>' if body else ""
+    return html_table(head, body) + f'<p class="note">{note}</p>' if body else ""
 
 
 def _sign(resolved: str) -> str:

@@ -68,6 +68,11 @@ def test_networks_that_are_the_same_share_a_score() -> None:
     assert Child(config, labels, 0).key() != Child(config, {**labels, "memory": "gru"}, 0).key()
 
 
+def test_weights_are_shared_by_cells_alone() -> None:
+    with pytest.raises(ConfigError, match=r"env.space: weights are shared in cells alone, got policy"):
+        Children(SearchConfig(space="policy"), seed=0).shared_weights(0)
+
+
 def test_only_narrows_the_space() -> None:
     config = build(SearchConfig, {"only": {"inject_combine": ["add"], "cell_from": ["0"]}})
     assert space_of(config).size == space_of(SearchConfig()).size // 2 // 3

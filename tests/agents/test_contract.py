@@ -32,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "maml_rl": {"network": {"hidden": [8]}, "tasks": 2, "rollouts": 3},
     "rl2": {"embedding": 8, "hidden": 8, "trials": 6, "batch_trials": 3},
     "nas": {"units": 8},
+    "enas": {"units": 8, "shared_updates": 2},
     "random_search": {},
     "evolution": {"population": 8, "tournament": 2},
 }

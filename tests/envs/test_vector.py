@@ -318,6 +318,17 @@ def test_a_picture_does_not_disturb_the_simulation() -> None:
     env.close()
 
 
+@pytest.mark.parametrize("widen", [0, 4])
+def test_dynamics_are_nominal_before_they_widen(widen: int) -> None:
+    env = make_vec("FetchPush", 4, "train", seed=3, threads=1, nominal_episodes=8, widen_episodes=widen)
+    full = make_vec("FetchPush", 4, "train", seed=3, threads=1)
+    nominal = np.array([PARAMETERS[i].nominal for i in full.privileged.indices])
+    share = np.arange(4)[:, None] / 4 if widen else np.ones((4, 1))
+    for expected in (0.0, 0.0, share, 1.0):  # episodes 0-3, 4-7, 8-11 and 12-15
+        drawn = nominal + expected * (full.reset()[1]["dynamics_values"] - nominal)
+        np.testing.assert_allclose(env.reset()[1]["dynamics_values"], drawn, rtol=1e-12)
+
+
 def test_dynamics_widen_from_nominal_to_the_full_set() -> None:
     full = make_vec("FetchPush", 4, "train", seed=3, threads=1)
     widening = make_vec("FetchPush", 4, "train", seed=3, threads=1, widen_episodes=8)
