@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim2real.types import FloatArray, Obs, Policy, PolicyState
+from sim2real.types import Demonstrator, FloatArray, Obs, Policy, PolicyState
+
+
+class DemonstratedPolicy:
+    """The hand-written policy of an environment."""
+
+    def __init__(self, env: Demonstrator) -> None:
+        self._env = env
+
+    def initial_state(self, n: int) -> PolicyState:
+        """There is none."""
+        return ()
+
+    def act(self, obs: Obs, state: PolicyState, *, deterministic: bool) -> tuple[FloatArray, PolicyState]:
+        """[N, A] in [-1, 1], float32."""
+        return self._env.demonstrate(obs), state
 
 
 class ExploringPolicy:

@@ -10,6 +10,7 @@ Deviations from Peng et al., each an option:
   * the critic also sees the noise-free state, not only the dynamics mu (`omniscient`);
   * hindsight goals that are fulfilled already give way to the goal that was asked for (`keep_fulfilled`);
   * episodes and steps are drawn in proportion to how far the object is about to move (`priority`);
+  * the replay may begin with episodes of a hand-written policy (`demonstrations`);
   * a lower learning rate for the memory (`memory_learning_rate`), clipped gradients, an L2 penalty on actions.
 What the paper leaves open (gamma, target rate, target clipping, buffer, strategy) follows Plappert et al. 2018.
 """
@@ -17,26 +18,30 @@ What the paper leaves open (gamma, target rate, target clipping, buffer, strateg
 from __future__ import annotations
 
 import copy
+import math
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sim2real.agents.exploration import ExploringPolicy
+from sim2real.agents.exploration import DemonstratedPolicy, ExploringPolicy
 from sim2real.agents.losses import actor_loss, critic_loss, polyak_, smoothed_action, td_target
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.agents.rdpg_networks import Actor, Critic, RDPGPolicy
 from sim2real.collect import rollout
+from sim2real.errors import UserError
 from sim2real.replay import EpisodeBatch, EpisodeReplay, relabel, relabelled_reward
 from sim2real.seeding import numpy_generator, seeded_weights, torch_generator
-from sim2real.types import Episodes, GoalVectorEnv, Metrics, Policy, State
+from sim2real.types import Demonstrator, Episodes, GoalVectorEnv, Metrics, Policy, State
 
 
 class RDPG:
     """Algorithm: collect N episodes, add them to the replay, update the networks from whole episodes."""
 
     def __init__(self, config: RDPGConfig, env: GoalVectorEnv, *, seed: int, device: str) -> None:
+        if config.demonstrations and not isinstance(env, Demonstrator):
+            raise UserError(f"agent.demonstrations: there is no hand-written policy for {env.task.name}; set it to 0")
         self.config, self.env, self.device = config, env, torch.device(device)
         with seeded_weights(seed):
             self._policy = RDPGPolicy(config, env.task).to(self.device)
@@ -62,28 +67,42 @@ class RDPG:
     # ---- experience ----------------------------------------------------------------------------------------------
 
     def collect(self) -> tuple[int, Metrics]:
-        """Add the next N episodes to the replay; with `overlap`, start gathering those after them."""
+        """Add the next N episodes to the replay; with `overlap`, start gathering those after them. First of all, the
+        demonstrations."""
+        if self.config.demonstrations and not len(self.replay):
+            return self._demonstrations()
         episodes = self._pending.result() if self._pending else self._gather(self._policy)
         self._pending = None
+        cost, metrics = self._store(episodes)
+        if self.config.overlap:
+            self._pending = self._thread.submit(self._gather, copy.deepcopy(self._policy))
+        return cost, metrics
+
+    def _demonstrations(self) -> tuple[int, Metrics]:
+        """Add episodes of the environment's hand-written policy, with noise: what surrounds a good path is seen too."""
+        assert isinstance(self.env, Demonstrator)
+        teacher = DemonstratedPolicy(self.env)
+        rounds = math.ceil(self.config.demonstrations / self.env.num_envs)
+        stored = [self._store(self._gather(teacher, random_probability=0.0)) for _ in range(rounds)]
+        means = {name: float(np.mean([metrics[name] for _, metrics in stored])) for name in stored[0][1]}
+        return sum(cost for cost, _ in stored), means
+
+    def _store(self, episodes: Episodes) -> tuple[int, Metrics]:
+        """Add episodes to the replay and to the normalisers; their steps, and what to log of them."""
         self.replay.add(episodes)
         self._policy.normalize_obs.update(torch.as_tensor(episodes.observation, device=self.device))
         self._policy.normalize_goal.update(torch.as_tensor(episodes.achieved_goal, device=self.device))
         self._policy.normalize_goal.update(torch.as_tensor(episodes.desired_goal, device=self.device))
-        if self.config.overlap:
-            self._pending = self._thread.submit(self._gather, copy.deepcopy(self._policy))
         moved = np.linalg.norm(episodes.achieved_goal[:, -1] - episodes.achieved_goal[:, 0], axis=-1) > 0.02
         return int(episodes.mask.sum()), {
             "collect/success": float(episodes.success[:, -1].mean()),
             "collect/moved": float(moved.mean()),
         }
 
-    def _gather(self, policy: Policy) -> Episodes:
-        exploring = ExploringPolicy(
-            policy,
-            noise=self.config.noise,
-            random_probability=self.config.random_probability,
-            generator=self._explore,
-        )
+    def _gather(self, policy: Policy, *, random_probability: float | None = None) -> Episodes:
+        c = self.config
+        share = c.random_probability if random_probability is None else random_probability
+        exploring = ExploringPolicy(policy, noise=c.noise, random_probability=share, generator=self._explore)
         return rollout(self.env, exploring, deterministic=False)
 
     # ---- learning ------------------------------------------------------------------------------------------------

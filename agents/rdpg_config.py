@@ -69,6 +69,9 @@ class RDPGConfig:
     """Episodes in the replay."""
     updates_per_collect: int = 40
     """Critic updates after each round of N episodes."""
+    demonstrations: int = 0
+    """Episodes of the task's hand-written policy, with noise, in the replay before anything is learned. They count as
+    samples. For tasks that chance hardly ever solves."""
     noise: float = 0.2
     """Standard deviation of the exploration noise."""
     random_probability: float = 0.3
@@ -83,6 +86,7 @@ class RDPGConfig:
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("tau", "relabel_probability", "keep_fulfilled", "random_probability"):
             self._check(name, 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
+        self._check("demonstrations", 0 <= self.demonstrations <= self.capacity, "from 0 to the replay's capacity")
         self._check("gamma", 0.0 <= self.gamma < 1.0, "in [0, 1)")
         self._check("hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "at least one layer of at least 1 unit")
         self._check("steps_per_episode", self.steps_per_episode is None or self.steps_per_episode >= 1, "at least 1")

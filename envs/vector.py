@@ -19,6 +19,7 @@ from sim2real.envs.dynamics_sets import NOMINAL, DynamicsSet, load_dynamics
 from sim2real.envs.privileged import privileged
 from sim2real.envs.reference import reference_std
 from sim2real.envs.render import Camera
+from sim2real.envs.scripted import scripted
 from sim2real.envs.signals import Signals, draw_signals
 from sim2real.envs.spaces import observation_space
 from sim2real.envs.surrogate import Surrogate
@@ -27,7 +28,7 @@ from sim2real.envs.tasks import TASKS
 from sim2real.envs.threads import Threads
 from sim2real.envs.variations import DynamicsChange
 from sim2real.errors import UserError, unknown
-from sim2real.types import FloatArray, State
+from sim2real.types import FloatArray, Obs, State
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -279,6 +280,10 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
             return self.definition.observation(self._readings[envs, sources])
         pictures = self._readings[envs, self._pictures[:, self._time]]
         return self.definition.observation(self._surrogate.sense(self._readings[envs, sources], pictures))
+
+    def demonstrate(self, obs: Obs) -> FloatArray:
+        """What the task's hand-written policy does (`sim2real.envs.scripted`): [N, A], float32."""
+        return scripted(self.task.name, obs).astype(np.float32)
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any = None) -> Any:
         """Sparse reward over the last axis, for numpy arrays and for torch tensors."""

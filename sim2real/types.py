@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,6 +172,15 @@ class GoalVectorEnv(Protocol):
     def load_state_dict(self, state: State) -> None: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Demonstrator(Protocol):
+    """An environment with a hand-written policy for its task."""
+
+    def demonstrate(self, obs: Obs) -> FloatArray:
+        """What that policy does, [N, A] in [-1, 1], float32; it has no memory."""
+        ...
 
 
 class Algorithm(Protocol):

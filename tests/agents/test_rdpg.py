@@ -11,7 +11,8 @@ from sim2real.agents.networks import MemoryKind
 from sim2real.agents.rdpg import RDPG
 from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.collect import rollout
-from sim2real.types import State
+from sim2real.errors import UserError
+from sim2real.types import FloatArray, Obs, State
 from tests.toys import PointReach
 
 SMALL = RDPGConfig(
@@ -176,3 +177,28 @@ def test_memory_beats_feed_forward_when_dynamics_are_hidden() -> None:
     feed_forward = train(make(dataclasses.replace(config, memory="none", critic_memory="none")), 60)
     assert success(recurrent, hidden_sign=True) > 0.8
     assert success(feed_forward, hidden_sign=True) < 0.6  # one sign in two, and goals near the start
+
+
+class Taught(PointReach):
+    """Has a hand-written policy that always says 0.5."""
+
+    def demonstrate(self, obs: Obs) -> FloatArray:
+        return np.full_like(obs["desired_goal"], 0.5, dtype=np.float32)
+
+
+def test_demonstrations_are_in_the_replay_before_anything_is_learned() -> None:
+    config = dataclasses.replace(SMALL, demonstrations=20, noise=0.0, overlap=False)
+    env = Taught(8, hidden_sign=True)
+    agent = RDPG(config, env, seed=0, device="cpu")
+    cost, metrics = agent.collect()
+    assert (len(agent.replay), cost) == (24, 24 * env.task.horizon)  # whole rounds of the eight
+    batch = agent.replay.sample(50, torch.Generator().manual_seed(1))
+    assert bool((batch.whole("previous_action")[:, 1:] == 0.5).all())  # no random actions either
+    assert set(metrics) == {"collect/success", "collect/moved"}
+    agent.collect()
+    assert len(agent.replay) == 32
+
+
+def test_demonstrations_of_nobody_are_refused() -> None:
+    with pytest.raises(UserError, match=r"agent.demonstrations: there is no hand-written policy for"):
+        make(dataclasses.replace(SMALL, demonstrations=8))

@@ -318,6 +318,14 @@ def test_a_picture_does_not_disturb_the_simulation() -> None:
     env.close()
 
 
+def test_a_demonstration_is_what_the_hand_written_policy_does() -> None:
+    env = make_vec("FetchPush", 3, "nominal", seed=3, threads=1)
+    obs, _ = env.reset()
+    actions = env.demonstrate(obs)
+    assert actions.dtype == np.float32
+    np.testing.assert_array_equal(actions, scripted("FetchPush", obs).astype(np.float32))
+
+
 @pytest.mark.parametrize("widen", [0, 4])
 def test_dynamics_are_nominal_before_they_widen(widen: int) -> None:
     env = make_vec("FetchPush", 4, "train", seed=3, threads=1, nominal_episodes=8, widen_episodes=widen)
