@@ -6,6 +6,7 @@ that, further steps repeat the first one's data and mislead.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -152,6 +153,12 @@ class AdaptivePolicy(nn.Module):
         self, family: TaskFamily, tasks: Tensor, generator: torch.Generator, *, episodes: int | None = None
     ) -> Outcomes:
         """Settings ``step_0``, ``step_1``, ...: mean return of the episodes after so many gradient steps."""
+        return self.fit(family, tasks, generator, episodes=episodes)[0]
+
+    def fit(
+        self, family: TaskFamily, tasks: Tensor, generator: torch.Generator, *, episodes: int | None = None
+    ) -> tuple[Outcomes, dict[str, Tensor]]:
+        """`meet`, and the parameters that it ends with (leading axis B)."""
         parameters = for_tasks(self.net.parameter_dict(), len(tasks))
         outcomes = {}
         for k, rate in enumerate((*self.test.rates, None)):
@@ -159,4 +166,10 @@ class AdaptivePolicy(nn.Module):
             outcomes[f"step_{k}"] = trajectories.outcome()
             if rate is not None:
                 parameters = self.adapt(trajectories, parameters, rate)
-        return outcomes
+        return outcomes, parameters
+
+    def adapted(self, parameters: Parameters, task: int) -> MLPPolicy:
+        """The network with one task's ``parameters`` (leading axis B)."""
+        net = copy.deepcopy(self.net)
+        net.load_state_dict({name: values[task] for name, values in parameters.items()})
+        return net

@@ -19,8 +19,8 @@ from torch import Tensor
 from sim2real.envs.dynamics import PARAMETERS
 from sim2real.envs.dynamics_sets import load_dynamics
 from sim2real.envs.vector import FetchVectorEnv
-from sim2real.meta_rl_types import FamilySpec
-from sim2real.types import Obs
+from sim2real.meta_rl_types import FamilySpec, Interface
+from sim2real.types import Obs, TaskSpec
 
 
 @functools.lru_cache(maxsize=4)
@@ -50,8 +50,12 @@ class FetchDynamics:
             raise ValueError(f"episodes and threads have to be at least 1, got {self.episodes} and {self.threads}")
 
     @property
+    def _spec(self) -> TaskSpec:
+        return _environments(self.robot_task, self.dynamics, 1, 1).task
+
+    @property
     def task(self) -> FamilySpec:
-        spec = _environments(self.robot_task, self.dynamics, 1, 1).task
+        spec = self._spec
         sizes = spec.sizes
         limits = (1.0,) * sizes["action"]
         return FamilySpec(
@@ -64,6 +68,13 @@ class FetchDynamics:
             tuple(-x for x in limits),
             limits,
         )
+
+    @property
+    def interface(self) -> Interface:
+        """That of the robot task."""
+        spec, dynamics = self._spec, load_dynamics(self.dynamics)
+        names = tuple(parameter.name for parameter in PARAMETERS)
+        return Interface(spec, spec.input_terms[:2], dynamics.to_dict(), dynamics.delays(), names, simulated=True)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Dynamics in the order and the units of `PARAMETERS`: [n, parameters], float64."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sim2real.envs.threads import Threads
-from sim2real.meta_rl_types import FamilySpec
+from sim2real.meta_rl_types import FamilySpec, Interface, numbered
 
 Array = NDArray[np.float64]
 POSITION_NOISE, VELOCITY_NOISE = 0.01, 0.1
@@ -97,6 +97,11 @@ class Locomotion:
             action_low=(-1.0,) * actions,
             action_high=(1.0,) * actions,
         )
+
+    @property
+    def interface(self) -> Interface:
+        """A body's sensors and motors, numbered."""
+        return numbered(self.task, float(self.body.model.opt.timestep), "sensor")
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Directions (+1 or -1) or speeds (in m/s): [n, 1]."""

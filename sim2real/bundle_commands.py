@@ -4,51 +4,61 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.errors import UserError
-from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, id_of, make_env
+from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, id_of, make_env, refuse_dynamics
 from sim2real.types import GoalVectorEnv
 
 if TYPE_CHECKING:
-    from sim2real.bundle_evaluation import Setting
+    from sim2real.domains import ExportRequest
+    from sim2real.export import Measure
     from sim2real.foreign_source import ForeignOptions
 
 
-def export(source: Path, out: Path, dynamics: Sequence[str] | None, *, episodes: int, foreign: ForeignOptions) -> int:
+def export(
+    source: Path, out: Path, dynamics: Sequence[str] | None, *, episodes: int | None, foreign: ForeignOptions
+) -> int:
     """Write a run's best policy, or a model of another library, as a bundle and evaluate it."""
-    if episodes < 0:
+    from sim2real.domains import domain
+    from sim2real.runs import domain_of
+
+    if episodes is not None and episodes < 0:
         raise UserError(f"--episodes has to be at least 0 (0: export without an evaluation), got {episodes}")
+    if not source.is_file():
+        foreign.refuse(source)
+    problem = domain("goals" if source.is_file() else domain_of(source))
+    episodes = problem.episodes if episodes is None else episodes
+    if problem.export is not None:
+        refuse_dynamics(source, dynamics)
+        print(f"exported to {problem.export(_request(source, out, episodes))}")
+        return 0
     if source.is_file():
         folder, env_id = _export_foreign(source, out, dynamics, episodes, foreign)
     else:
-        foreign.refuse(source)
-        if (own := _domain_export(source)) is not None:
-            print(f"exported to {own(out)}")
-            return 0
         folder, env_id = _export_run(source, out, dynamics or DYNAMICS, episodes)
     print(f"exported to {folder}; try it: sim2real run {folder} --env {env_id}")
     return 0
 
 
-def _domain_export(run_dir: Path) -> Callable[[Path], Path] | None:
-    """What writes the best policy of a run whose domain has an export of its own."""
-    from sim2real.domains import domain
-    from sim2real.runs import domain_of, load_policy
+def _request(run_dir: Path, out: Path, episodes: int) -> ExportRequest:
+    """To a domain, for the best policy of a run."""
+    from sim2real.bundle_documents import trained_with
+    from sim2real.domains import ExportRequest
+    from sim2real.runs import load_policy
 
-    export = domain(domain_of(run_dir)).export
-    if export is None:
-        return None
     policy, meta = load_policy(run_dir)
-    return functools.partial(export, policy, meta)
+    return ExportRequest(policy, meta, trained_with(run_dir), out, episodes)
 
 
 def _export_run(run_dir: Path, out: Path, dynamics: Sequence[str], episodes: int) -> tuple[Path, str]:
     """The bundle of a run's best policy, proved on episodes of the dynamics it was trained on, and its environment."""
+    from sim2real.bundle_documents import About
     from sim2real.envs import load_dynamics
     from sim2real.export import export as write
+    from sim2real.golden import episode_readings
     from sim2real.runs import read_config
 
     trained = read_config(run_dir).env
@@ -57,11 +67,9 @@ def _export_run(run_dir: Path, out: Path, dynamics: Sequence[str], episodes: int
     folder = write(
         run_dir,
         out,
-        env=env,
-        dynamics=drawn.to_dict(),
-        delays=drawn.delays(),
-        settings=_settings(trained.task, dynamics, episodes),
-        episodes=episodes,
+        about=About(trained={"dynamics": drawn.to_dict()}, delays=drawn.delays()),
+        readings=functools.partial(episode_readings, env),
+        measure=_measure(trained.task, dynamics, episodes),
     )
     return folder, id_of(trained.task)
 
@@ -70,15 +78,17 @@ def _export_foreign(
     path: Path, out: Path, dynamics: Sequence[str] | None, episodes: int, foreign: ForeignOptions
 ) -> tuple[Path, str]:
     """The bundle of a model of another library, proved on episodes of its own dynamics, and its environment."""
+    from sim2real.bundle_documents import About
     from sim2real.envs import TASKS
     from sim2real.export import export_policy
     from sim2real.foreign_source import open_foreign
+    from sim2real.golden import episode_readings
 
     policy, task, model = open_foreign(path, foreign)
-    settings = _settings(task, dynamics_of(task, dynamics), episodes)
-    env = make_env(task, DYNAMICS[0], episodes=2)
-    meta, trained = {**model.origin(), "env": {"id": foreign.env}}, {"versions": model.versions}
-    folder = export_policy(out, policy, meta, env=env, trained=trained, settings=settings, episodes=episodes)
+    measure = _measure(task, dynamics_of(task, dynamics), episodes)
+    readings = functools.partial(episode_readings, make_env(task, DYNAMICS[0], episodes=2))
+    meta, about = {**model.origin(), "env": {"id": foreign.env}}, About(trained={"versions": model.versions})
+    folder = export_policy(out, policy, meta, about=about, readings=readings, measure=measure)
     return folder, id_of(task) if task in TASKS else task
 
 
@@ -91,7 +101,7 @@ def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
 
 def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, seed: int) -> int:
     """Measure what is sent under every fault, in simulation."""
-    from sim2real.deploy import BundleRunner, load_bundle
+    from sim2real.deploy import BundleRunner, check_simulated, load_bundle
     from sim2real.deploy.drill import drill as run
     from sim2real.deploy.drill import is_safe, table
     from sim2real.deploy.faults import FAULTS
@@ -102,6 +112,7 @@ def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, se
     config = load_safety(safety) if safety else SafetyConfig()
     runner = BundleRunner(load_bundle(bundle))
     contract = runner.bundle.contract
+    check_simulated(contract)
     env = simulated(contract.task, dynamics)
     rows = run(
         runner,
@@ -116,17 +127,18 @@ def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, se
     return 0 if all(map(is_safe, rows)) else 1
 
 
-def _settings(task: str, dynamics: Sequence[str], episodes: int) -> dict[str, Setting]:
-    """Sets of dynamics by name, for the evaluation of a bundle; tasks of other libraries don't say what theirs are."""
-    from sim2real.bundle_evaluation import Setting
+def _measure(task: str, dynamics: Sequence[str], episodes: int) -> Measure | None:
+    """The evaluation of a bundle under sets of dynamics; tasks of other libraries don't say what theirs are."""
+    from sim2real.bundle_evaluation import Setting, evaluate_bundle
     from sim2real.envs import TASKS, load_dynamics
 
-    return {
+    settings = {
         name: Setting(
             functools.partial(make_env, task, name, episodes), load_dynamics(name).to_dict() if task in TASKS else {}
         )
         for name in dynamics
     }
+    return functools.partial(evaluate_bundle, settings, episodes, 0) if episodes else None
 
 
 def push(bundle: Path, repo_id: str, *, private: bool, revision: str | None) -> int:

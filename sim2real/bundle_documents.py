@@ -6,17 +6,33 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sim2real.deploy.bundle import MODEL_FILE
 from sim2real.deploy.contract import SCHEMA, VERSION
-from sim2real.types import TaskSpec, Term
+from sim2real.types import NO_DELAYS, Delays, TaskSpec, Term
 
 OPSET = 18
 TOLERANCE = 1e-5
 """Largest absolute difference between the exported policy and torch: actions in [-1, 1], and memory."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a bundle says of its policy beside the interface. The domain that the policy comes from knows."""
+
+    trained: Mapping[str, Any] = field(default_factory=dict)
+    """More on its origin: versions, commit, the set of dynamics, what it was adapted to."""
+    delays: Delays = field(default_factory=lambda: NO_DELAYS)
+    """Those it was trained with."""
+    episodes: int = 1
+    """Episodes that the memory is kept over: with more than one, the task's horizon is that of a trial of so many."""
+    simulated: bool = True
+    """Whether `sim2real run --robot sim` knows the task."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What else one has to know to run it, as sections of the model card: title -> Markdown."""
 
 
 def trained_with(run_dir: Path) -> dict[str, Any]:
@@ -31,9 +47,7 @@ def build_contract(
     terms: Sequence[Term],
     states: Mapping[str, tuple[int, ...]],
     meta: Mapping[str, Any],
-    *,
-    trained: Mapping[str, Any],
-    delays: Mapping[str, tuple[float, float]],
+    about: About,
 ) -> dict[str, Any]:
     """All that a robot's side has to know, as JSON data; read back by `sim2real.deploy.contract`.
 
@@ -42,8 +56,7 @@ def build_contract(
         terms: the policy's input in its order.
         states: name of each memory tensor -> its shape.
         meta: the policy's ``policy.json``.
-        trained: versions, commit and dynamics of the training.
-        delays: ``observation`` and ``action`` -> least and greatest delay trained with (in milliseconds).
+        about: what else is said of it.
     """
     origin = {key: meta[key] for key in ("algorithm", "agent", "env", "seed", "samples") if key in meta}
     contract = {
@@ -51,16 +64,19 @@ def build_contract(
         "task": task.name,
         "control_dt": task.control_dt,
         "horizon": task.horizon,
-        "success_threshold": task.success_threshold,
+        **({"success_threshold": task.success_threshold} if task.goal else {}),
         "obs": [asdict(term) for term in terms],
         "action": _action(task),
         "state": {
             name: {"input": f"{name}_in", "output": f"{name}_out", "shape": list(shape), "initial": "zeros"}
             for name, shape in states.items()
         },
+        "reset": _reset(task.horizon, about.episodes),
         "normaliser": "baked",
-        "delays": {name: list(span) for name, span in delays.items()},
-        "trained": {**origin, **trained},
+        "delays": {name: list(span) for name, span in about.delays.items()},
+        "trained": {**origin, **about.trained},
+        "simulated": about.simulated,
+        "notes": dict(about.notes),
         "evaluation": {},
         "parity": {"tolerance": TOLERANCE},
         "runtime": {"opset": OPSET, "onnxruntime": ">=1.18"},
@@ -68,6 +84,12 @@ def build_contract(
     # Once through JSON: the file is compared with the copy in the model, where tuples are lists.
     document: dict[str, Any] = json.loads(json.dumps(contract, allow_nan=False))
     return document
+
+
+def _reset(horizon: int, episodes: int) -> dict[str, Any]:
+    """When the memory is set back to zeros."""
+    every = "episode" if episodes == 1 else "trial"
+    return {"every": every, "episodes": episodes, "steps_of_episode": horizon // episodes}
 
 
 def _action(task: TaskSpec) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sim2real.deploy import Bundle, BundlePolicy
 from sim2real.deploy.simulate import readings_of
+from sim2real.estimates import Estimate
 from sim2real.evaluate import evaluate
 from sim2real.types import FloatArray, GoalVectorEnv, Obs
 
@@ -24,27 +25,49 @@ class Setting:
     """The set in full, for the contract and the model card."""
 
 
-def evaluate_bundle(bundle: Bundle, settings: Mapping[str, Setting], *, episodes: int, seed: int) -> dict[str, Any]:
-    """Entries of the contract: ``evaluation`` and the range of readings ``seen`` in it.
-
-    ``evaluation`` is ``{setting: {metric: {"value", "low", "high", "n"}}}`` on episodes 0 to ``episodes`` - 1 of
-    ``seed``; ``evaluated`` says how it was measured, and in how many of the control steps the safety filter (without
-    its ramp) sent something else than what the policy said.
-    """
-    watch = _Watch(bundle)
-    evaluation = {}
+def evaluate_bundle(settings: Mapping[str, Setting], episodes: int, seed: int, bundle: Bundle) -> dict[str, Any]:
+    """Entries of the contract: success on episodes 0 to ``episodes`` - 1 of ``seed`` under each set of dynamics."""
+    watch, summaries = Watch(bundle), {}
     for name, setting in settings.items():
         env = setting.make_env()
-        summary = evaluate(watch, env, episodes=episodes, seed=seed).summary()
+        summaries[name] = evaluate(watch, env, episodes=episodes, seed=seed).summary()
         env.close()
-        evaluation[name] = {metric: estimate.to_json() for metric, estimate in summary.items() if estimate.n}
-    how: dict[str, Any] = {"through": "runner and safety filter", "backend": bundle.backend.name}
-    how |= {"seed": seed, "episodes": episodes, "steps": watch.steps, "interventions": watch.interventions}
-    dynamics = {name: setting.dynamics for name, setting in settings.items()}
-    return {"evaluation": evaluation, "evaluated": {**how, "dynamics": dynamics}, "seen": watch.seen()}
+    judged = any(summary["success"].n for summary in summaries.values())
+    what = f"episodes 0 to {episodes - 1} of seed {seed} under each set of dynamics"
+    how = {
+        "what": what + ", success judged at the last step" * judged,
+        "columns": ["dynamics", "episodes"],
+        "seed": seed,
+        "episodes": episodes,
+        "dynamics": {name: setting.dynamics for name, setting in settings.items()},
+    }
+    return entries(watch, summaries, how)
 
 
-class _Watch(BundlePolicy):
+def entries(watch: Watch, summaries: Mapping[str, Mapping[str, Estimate]], how: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of the contract for what a watched bundle achieved.
+
+    Args:
+        watch: the bundle.
+        summaries: setting -> metric -> estimate.
+        how: ``what`` was measured, in words; the ``columns`` of the card that name a setting and count what was
+            averaged; whatever else repeats the measurement.
+
+    Returns:
+        ``evaluation``, ``{setting: {metric: {"value", "low", "high", "n"}}}``; ``evaluated``, how it was measured, with
+        the number of control steps in which the safety filter (without its ramp) sent something else than what the
+        policy said; and ``seen``, the range of the readings.
+    """
+    evaluation = {
+        name: {metric: estimate.to_json() for metric, estimate in summary.items() if estimate.n}
+        for name, summary in summaries.items()
+    }
+    evaluated = {"through": "runner and safety filter", "backend": watch.bundle.backend.name, **how}
+    evaluated |= {"steps": watch.steps, "interventions": watch.interventions}
+    return {"evaluation": evaluation, "evaluated": evaluated, "seen": watch.seen()}
+
+
+class Watch(BundlePolicy):
     """The bundle as a policy, noting the range of what it reads."""
 
     def __init__(self, bundle: Bundle) -> None:

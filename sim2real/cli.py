@@ -127,22 +127,31 @@ def evaluate(
 def adapt(
     run_dir: Positional[Annotated[Path, arg(metavar="RUN")]],
     episodes: Annotated[int | None, arg(metavar="K", help_behavior_hint="(default: as the run says)")] = None,
-    tasks: Annotated[int, arg(metavar="N")] = 40,
+    tasks: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 40; with --export 1)")] = None,
     seed: Annotated[int, arg(metavar="S")] = 0,
+    export: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: export nothing)")] = None,
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: the table only)")] = None,
 ) -> int:
     """Let a meta-learner adapt to tasks that it has not seen, and show its return before and after.
+
+    With --export it adapts to one task, and the adapted policy becomes a bundle, which says to what it was adapted, by
+    how many steps, and its return before and after:
+
+      sim2real adapt runs/nav --seed 3 --episodes 20 --export bundle
+
+    A learner that adapts with its memory (RL²) is exported as it is: `sim2real export RUN`.
 
     Args:
         run_dir: Folder of a run of meta-reinforcement learning (its best policy is taken).
         episodes: Episodes of a task that it sees: for each gradient step, or in the whole trial if it remembers.
         tasks: Unseen tasks.
         seed: Which tasks.
+        export: Folder of the adapted policy's bundle; a bundle that is already there is replaced.
         json: Also write the rows to this file, with versions, commit and machine.
     """
     from sim2real import adapt_command
 
-    return adapt_command.adapt(run_dir, episodes=episodes, tasks=tasks, seed=seed, json_file=json)
+    return adapt_command.adapt(run_dir, episodes=episodes, tasks=tasks, seed=seed, out=export, json_file=json)
 
 
 def record(

@@ -24,7 +24,7 @@ def export(
     source: Positional[Annotated[Path, arg(metavar="RUN_OR_ZIP")]],
     out: Annotated[Path, arg(metavar="DIR")],
     dynamics: Dynamics = None,
-    episodes: Annotated[int, arg(metavar="N")] = 200,
+    episodes: Episodes = None,
     env: ForeignEnv = None,
     trust: ForeignTrust = False,
     vec_normalize: ForeignNormalize = None,
@@ -35,13 +35,16 @@ def export(
     limits, delays), the proof that it acts as the policy it came from, a model card with what it achieves, measured
     with the bundle itself, and a runner that needs numpy alone.
 
-    A few-shot learner that adapts by a forward pass becomes two ONNX files instead: adapt (support set in) and predict.
+    RL² becomes a bundle that also reads the reward and the end of episode of the step before. Its memory is reset
+    between trials, not between their episodes. A policy that adapts by gradient steps is exported once it has met its
+    task: `sim2real adapt RUN --export DIR`. A few-shot learner that adapts by a forward pass becomes two ONNX files
+    instead: adapt (support set in) and predict.
 
     Args:
         source: Folder of a run (its best policy is taken), or a model of stable-baselines3.
         out: Folder of the bundle; a bundle that is already there is replaced.
-        dynamics: What the bundle is evaluated under, as in `sim2real evaluate`.
-        episodes: Episodes under each set; 0 skips the evaluation, and the model card says so.
+        dynamics: What the bundle is evaluated under, as in `sim2real evaluate`; not for meta-learners.
+        episodes: Episodes under each set, or unseen tasks; 0 skips the evaluation, and the model card says so.
         env: For a zip: id of the environment it was trained in, one of gymnasium's or of sim2real's.
         trust: For a zip: allow it to run code of its author's. Its parts are Python pickles, and loading does that.
         vec_normalize: For a zip: the statistics of VecNormalize, if it was trained with it; a pickle too.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sim2real.config import ConfigError, ExperimentConfig, load_experiment
 from sim2real.errors import UserError, unknown
 from sim2real.overlays import parse_override, presets, read_overlay
-from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, id_of, make_env, open_policy
+from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, id_of, make_env, open_policy, refuse_dynamics
 
 if TYPE_CHECKING:
     from sim2real.domains import Domain
@@ -100,7 +100,7 @@ def evaluate(
     problem = _domain_of(source)
     episodes = problem.episodes if episodes is None else episodes
     if problem.measure is not None:
-        _refuse_dynamics(source, dynamics)
+        refuse_dynamics(source, dynamics)
         scores, _ = _measure(source, problem, episodes, seed)
         rows = scores.rows()
     else:
@@ -123,7 +123,7 @@ def report(run_dir: Path, dynamics: Sequence[str] | None, *, episodes: int | Non
     if problem.measure is not None:
         from sim2real.meta_report import write_meta_report
 
-        _refuse_dynamics(run_dir, dynamics)
+        refuse_dynamics(run_dir, dynamics)
         scores, figures = _measure(run_dir, problem, episodes, seed, figures=True)
         print(f"report: {write_meta_report(run_dir, scores, problem, figures)}")
         return 0
@@ -231,11 +231,6 @@ def _domain_of(source: Path) -> Domain:
     from sim2real.runs import domain_of
 
     return domain(domain_of(source))
-
-
-def _refuse_dynamics(source: Path, dynamics: Sequence[str] | None) -> None:
-    if dynamics:
-        raise UserError(f"--dynamics is for policies of robot tasks; {source} is scored on unseen tasks")
 
 
 def _sections(algorithm: str) -> dict[str, type]:

@@ -28,6 +28,20 @@ def _no_figures(policy: Any, meta: Mapping[str, Any], seed: int) -> list[str]:
 
 
 @dataclass(frozen=True)
+class ExportRequest:
+    """What a domain is asked to export. It reads what it needs."""
+
+    policy: Any
+    meta: Mapping[str, Any]
+    """The content of ``policy.json``."""
+    trained: Mapping[str, Any]
+    """Versions and commit of the training."""
+    out: Path
+    episodes: int
+    """Episodes or test tasks that what was exported is evaluated on; 0: none."""
+
+
+@dataclass(frozen=True)
 class Domain:
     """What the commands need to know of a kind of problem."""
 
@@ -50,9 +64,9 @@ class Domain:
     measure: Callable[..., Scores] | None = None
     """``measure(policy, meta, episodes=..., seed=...)``: what `evaluate` and `report` show; ``meta`` is the content of
     ``policy.json``. None for robot tasks: ``sim2real.evaluate`` scores them under sets of dynamics."""
-    export: Callable[[Any, Mapping[str, Any], Path], Path] | None = None
-    """``export(policy, meta, out)``: the policy as files that run without torch, and their folder. None for robot
-    tasks, whose policies become bundles (``sim2real.export``), and where it can't be had."""
+    export: Callable[[ExportRequest], Path] | None = None
+    """The policy as files that run without torch, and their folder. None for robot tasks, whose policies are exported
+    by their task (``sim2real.bundle_commands``), and where it can't be had."""
     figures: Callable[[Any, Mapping[str, Any], int], list[str]] = _no_figures
     """``figures(policy, meta, seed)``: further sections of the report, as ``report.section`` makes them."""
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load, save
 
-from sim2real.bundle_documents import TOLERANCE, build_contract, manifest, to_yaml, trained_with
-from sim2real.bundle_evaluation import Setting, evaluate_bundle
+from sim2real.bundle_documents import TOLERANCE, About, build_contract, manifest, to_yaml, trained_with
 from sim2real.deploy.bundle import (
     CARD_FILE,
     CONFIG_FILE,
@@ -31,52 +31,48 @@ from sim2real.deploy.bundle import (
     RUNNER_FILE,
     WEIGHTS_FILE,
     BackendName,
+    Bundle,
     load_bundle,
 )
 from sim2real.deploy.contract import METADATA_KEY
 from sim2real.deploy.parity import replay_error
 from sim2real.exportable import ExportError
 from sim2real.folders import check_replaceable, replaced_directory
-from sim2real.golden import carried, golden_readings, golden_rollout
+from sim2real.golden import Readings, carried, golden_rollout, random_readings
 from sim2real.model_card import model_card
 from sim2real.onnx_export import onnx_bytes, with_contract
 from sim2real.runner_archive import archive
 from sim2real.runs import load_policy
-from sim2real.types import GoalVectorEnv
 
-NO_DELAYS: Mapping[str, tuple[float, float]] = {"observation": (0.0, 0.0), "action": (0.0, 0.0)}
+Measure = Callable[[Bundle], Mapping[str, Any]]
+"""Evaluates a finished bundle: entries of its contract, ``evaluation`` among them; see `bundle_evaluation.entries`."""
+PLAIN = About()
 
 
 def export(
     run_dir: str | Path,
     out_dir: str | Path,
     *,
-    env: GoalVectorEnv | None = None,
-    dynamics: Mapping[str, Any] | None = None,
-    delays: Mapping[str, tuple[float, float]] = NO_DELAYS,
-    settings: Mapping[str, Setting] | None = None,
-    episodes: int = 0,
+    about: About = PLAIN,
+    readings: Readings = random_readings,
+    measure: Measure | None = None,
 ) -> Path:
     """Write the best policy of ``run_dir`` as a bundle to ``out_dir``; an older bundle there is replaced.
 
     Args:
         run_dir: what ``sim2real train`` wrote.
         out_dir: a new directory, or one that holds a bundle and nothing else.
-        env: where the policy is proved on real episodes; without one it is proved on random readings.
-        dynamics: the set it was trained on in full, for the contract.
-        delays: least and greatest delay of observation and action in that set (in milliseconds).
-        settings: dynamics that the finished bundle is evaluated under.
-        episodes: how many under each; with 0 the contract and the model card say that nothing was measured.
+        about: what the contract says of it, beside what the run says itself.
+        readings: what the policy is proved on.
+        measure: evaluates the finished bundle; None: contract and model card say that nothing was measured.
 
     Raises:
         ExportError: the exported policy differs from the trained one by more than 1e-5; nothing is written then.
         UserError: ``out_dir`` holds other files.
     """
     policy, meta = load_policy(run_dir)
-    trained = {**trained_with(Path(run_dir)), "dynamics": dynamics}
-    return export_policy(
-        Path(out_dir), policy, meta, env=env, trained=trained, delays=delays, settings=settings, episodes=episodes
-    )
+    about = replace(about, trained={**trained_with(Path(run_dir)), **about.trained})
+    return export_policy(Path(out_dir), policy, meta, about=about, readings=readings, measure=measure)
 
 
 def export_policy(
@@ -84,18 +80,16 @@ def export_policy(
     policy: Any,
     meta: Mapping[str, Any],
     *,
-    env: GoalVectorEnv | None = None,
-    trained: Mapping[str, Any] | None = None,
-    delays: Mapping[str, tuple[float, float]] = NO_DELAYS,
-    settings: Mapping[str, Setting] | None = None,
-    episodes: int = 0,
+    about: About = PLAIN,
+    readings: Readings = random_readings,
+    measure: Measure | None = None,
 ) -> Path:
     """Write a policy as a bundle to ``out``, with its evaluation; see `write_bundle` and `export` for the rest."""
     check_replaceable(out, FILES, "a bundle")
     with replaced_directory(out) as folder:
-        write_bundle(folder, policy, meta, env=env, trained=trained, delays=delays)
-        if settings and episodes:
-            add_evaluation(folder, settings, episodes=episodes)
+        write_bundle(folder, policy, meta, about=about, readings=readings)
+        if measure is not None:
+            add_evaluation(folder, measure)
     return out
 
 
@@ -104,9 +98,8 @@ def write_bundle(
     policy: Any,
     meta: Mapping[str, Any],
     *,
-    env: GoalVectorEnv | None = None,
-    trained: Mapping[str, Any] | None = None,
-    delays: Mapping[str, tuple[float, float]] = NO_DELAYS,
+    about: About = PLAIN,
+    readings: Readings = random_readings,
 ) -> float:
     """Fill the empty directory ``folder`` with a bundle of ``policy`` and prove it.
 
@@ -114,9 +107,8 @@ def write_bundle(
         folder: where ``FILES`` go.
         policy: an `ExportablePolicy`.
         meta: what rebuilds it: algorithm, configuration, task.
-        env: see `export`.
-        trained: more on its origin, for the contract.
-        delays: see `export`.
+        about: what else the contract says of it.
+        readings: what it is proved on.
 
     Returns:
         The largest difference from torch that was seen.
@@ -126,8 +118,8 @@ def write_bundle(
     """
     memory = policy.zero_state_tensors(1)
     states = {name: tuple(m.shape) for name, m in zip(policy.export_state_names(), memory, strict=True)}
-    contract = build_contract(policy.spec, policy.input_terms(), states, meta, trained=trained or {}, delays=delays)
-    golden = golden_rollout(policy, golden_readings(policy, env))
+    contract = build_contract(policy.spec, policy.input_terms(), states, meta, about)
+    golden = golden_rollout(policy, readings(policy))
     weights = {name: tensor.contiguous().clone() for name, tensor in policy.state_dict().items()}
     config = {**meta, "network": policy.network()}
     files = {
@@ -141,10 +133,10 @@ def write_bundle(
     return _prove(folder, golden)
 
 
-def add_evaluation(folder: Path, settings: Mapping[str, Setting], *, episodes: int, seed: int = 0) -> None:
-    """Evaluate the bundle in ``folder`` on ``episodes`` of each setting; write the result into contract and card."""
+def add_evaluation(folder: Path, measure: Measure) -> None:
+    """Evaluate the bundle in ``folder``; write the result into contract and card."""
     bundle = load_bundle(folder, backend="onnx")
-    measured = evaluate_bundle(bundle, settings, episodes=episodes, seed=seed)
+    measured = measure(bundle)
     files = {name: (folder / name).read_bytes() for name in FILES if name not in (MANIFEST_FILE, CARD_FILE)}
     _write(folder, files, {**bundle.contract.document, **measured})
     for backend in _backends(folder):

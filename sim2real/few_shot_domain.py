@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sim2real.config import ExperimentConfig, build
-from sim2real.domains import Domain, TrainingScores
+from sim2real.domains import Domain, ExportRequest, TrainingScores
 from sim2real.envs.dynamics_tasks import DynamicsSource, Rollouts
 from sim2real.envs.fewshot import SinusoidSource
 from sim2real.envs.omniglot import OmniglotSource, Part, Split
@@ -167,12 +167,13 @@ def figures(policy: Any, meta: Mapping[str, Any], seed: int) -> list[str]:
     return [sinusoid_figure(policy, source.sample(3))]
 
 
-def export(policy: Any, meta: Mapping[str, Any], out: Path) -> Path:
-    """Write a learner that adapts by a forward pass as ONNX files to ``out``, for tasks as the score counts them."""
+def export(request: ExportRequest) -> Path:
+    """Write a learner that adapts by a forward pass as ONNX files, for tasks as the score counts them."""
+    policy, meta = request.policy, request.meta
     env = build(FewShotConfig, meta["env"], "env")
     if not hasattr(policy, "condition"):
         raise ExportError(f"{meta['algorithm']} adapts by gradient steps; what is exported is one forward pass")
-    return export_learner(policy, _test_source(policy, env, "test", "", seed=0), out, origin=meta)
+    return export_learner(policy, _test_source(policy, env, "test", "", seed=0), request.out, origin=meta)
 
 
 def _test_source(policy: Any, env: FewShotConfig, part: Part, test: str, *, seed: int) -> TaskSource:

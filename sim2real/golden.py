@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,20 +18,34 @@ GOLDEN_STEPS = 100
 """Steps that a bundle carries: the first 50 of each episode, so that they cross a reset."""
 
 
-def golden_readings(policy: ExportablePolicy, env: GoalVectorEnv | None) -> FloatArray:
-    """At least `GOLDEN_STEPS` steps and two episodes of readings [B, T, R], in the order of the policy's input."""
-    horizon, terms = policy.spec.horizon, [term for term in policy.input_terms() if term.source != "feedback"]
-    least = max(2, math.ceil(GOLDEN_STEPS / horizon))
-    if env is None:
-        rng = np.random.default_rng(0)
-        # Random walks whose elements differ in size, for the normaliser's and the memory's linear and saturated parts.
-        width = sum(len(term.elements) for term in terms)
-        steps = rng.normal(size=(least, horizon, width)) * 10.0 ** rng.uniform(-2, 1, width)
-        return np.cumsum(steps, 1)
+Readings = Callable[[ExportablePolicy], FloatArray]
+"""What a policy is proved on: at least `least_episodes` of readings [B, T, R], in the order of the policy's input."""
+
+
+def least_episodes(horizon: int) -> int:
+    """Episodes that make `GOLDEN_STEPS` steps and cross a reset."""
+    return max(2, math.ceil(GOLDEN_STEPS / horizon))
+
+
+def random_readings(policy: ExportablePolicy) -> FloatArray:
+    """Random walks whose elements differ in size, for the normaliser's and the memory's linear and saturated parts."""
+    rng, horizon = np.random.default_rng(0), policy.spec.horizon
+    width = sum(len(term.elements) for term in _read(policy))
+    steps = rng.normal(size=(least_episodes(horizon), horizon, width)) * 10.0 ** rng.uniform(-2, 1, width)
+    return np.cumsum(steps, 1)
+
+
+def episode_readings(env: GoalVectorEnv, policy: ExportablePolicy) -> FloatArray:
+    """What the policy reads in episodes of ``env``."""
     batches = [rollout(env, policy, deterministic=True, seed=0)]
-    while sum(map(len, batches)) < least:
+    while sum(map(len, batches)) < least_episodes(policy.spec.horizon):
         batches.append(rollout(env, policy, deterministic=True))
-    return np.concatenate([_readings(batch, terms) for batch in batches])
+    return np.concatenate([_readings(batch, _read(policy)) for batch in batches])
+
+
+def _read(policy: ExportablePolicy) -> list[Term]:
+    """The terms that are no feedback."""
+    return [term for term in policy.input_terms() if term.source != "feedback"]
 
 
 def _readings(episodes: Episodes, terms: Sequence[Term]) -> FloatArray:

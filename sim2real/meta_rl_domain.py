@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sim2real.config import ConfigError, ExperimentConfig, build
-from sim2real.domains import Domain, TrainingScores
+from sim2real.domains import Domain, ExportRequest, TrainingScores
 from sim2real.envs.families import FAMILIES, family_type
 from sim2real.errors import unknown
-from sim2real.meta_rl_types import MetaPolicy, TaskFamily
+from sim2real.meta_rl_types import MetaPolicy, Outcomes, TaskFamily
 from sim2real.scores import Scores
 from sim2real.seeding import component_seed, torch_generator
 
@@ -46,10 +48,19 @@ def _source(config: ExperimentConfig) -> TaskFamily:
     return make_family(config.env)
 
 
+def draw_tasks(family: TaskFamily, tasks: int, seed: int) -> tuple[Tensor, torch.Generator]:
+    """``tasks`` tasks that training did not see, and what the luck in them is drawn from."""
+    return family.sample(tasks, torch_generator(seed, "test tasks")), torch_generator(seed, "test rollouts")
+
+
 def _scores(policy: MetaPolicy, family: TaskFamily, tasks: int, seed: int, episodes: int | None = None) -> Scores:
-    drawn = family.sample(tasks, torch_generator(seed, "test tasks"))
+    drawn, luck = draw_tasks(family, tasks, seed)
     with torch.no_grad():
-        outcomes = policy.meet(family, drawn, torch_generator(seed, "test rollouts"), episodes=episodes)
+        return scores_of(policy.meet(family, drawn, luck, episodes=episodes))
+
+
+def scores_of(outcomes: Outcomes) -> Scores:
+    """Tensors as arrays."""
     return Scores(
         {
             setting: {metric: values.double().cpu().numpy() for metric, values in metrics.items()}
@@ -87,6 +98,13 @@ def measure(
     return _scores(policy, family, episodes, seed, adapt_episodes)
 
 
+def export(request: ExportRequest) -> Path:
+    """The policy as a bundle; see ``meta_rl_export``, which is imported only now: training needs none of it."""
+    from sim2real.meta_rl_export import export_trained
+
+    return export_trained(request)
+
+
 DOMAIN = Domain(
     env=FamilyConfig,
     score="return",
@@ -96,4 +114,5 @@ DOMAIN = Domain(
     training_scores=_training_scores,
     episodes=40,
     measure=measure,
+    export=export,
 )

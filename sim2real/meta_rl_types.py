@@ -6,11 +6,13 @@ Shape letters: B tasks, R rollouts of each, T steps, D observation elements, A a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from sim2real.types import NO_DELAYS, Delays, Element, Source, TaskSpec, Term
 
 Parameters = Mapping[str, Tensor]
 """Weights of a policy by name: one set, or one for each task with B as the leading axis."""
@@ -75,6 +77,58 @@ class TaskFamily(Protocol):
     def batch(self, tasks: Tensor, rollouts: int, generator: torch.Generator) -> TaskBatch:
         """Environments of these tasks; what is random in them is drawn from ``generator``."""
         ...
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What whoever runs a policy outside of its family has to know: names, units and times."""
+
+    task: TaskSpec
+    """Actions, control period, and the horizon of an episode."""
+    terms: tuple[Term, ...]
+    """The elements of the family's observation, in order."""
+    dynamics: Mapping[str, Any] | None = None
+    """The set of dynamics that tasks are drawn from, in full, where that is what tells tasks apart."""
+    delays: Delays = field(default_factory=lambda: NO_DELAYS)
+    parameters: tuple[str, ...] = ()
+    """Names of the numbers that tell one task from another; empty where they have none."""
+    simulated: bool = False
+    """Whether ``task`` is one that `sim2real run --robot sim` knows."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A `TaskFamily` that says more of its interface than how many numbers there are."""
+
+    @property
+    def interface(self) -> Interface: ...
+
+
+def interface_of(family: TaskFamily) -> Interface:
+    """The family's own, or numbered elements told by the task, one step a second."""
+    return family.interface if isinstance(family, Described) else numbered(family.task)
+
+
+def numbered(task: FamilySpec, control_dt: float = 1.0, source: Source = "task") -> Interface:
+    """Elements called ``observation_0``, ... and ``action_0``, ... or ``choice_0``, ..., of no named unit."""
+    choices = task.action_kind == "discrete"
+    # One choice is 1 and the others 0, on the scale of [-1, 1], so that a runner's first previous action is none.
+    low, high = ((-1.0,) * task.action, (1.0,) * task.action) if choices else (task.action_low, task.action_high)
+    name, unit = ("choice", "1") if choices else ("action", "")
+    observation = tuple(Element(f"observation_{i}", "") for i in range(task.observation))
+    spec = TaskSpec(
+        name=task.name,
+        horizon=task.horizon,
+        control_dt=control_dt,
+        observation=observation,
+        goal=(),
+        action=tuple(Element(f"{name}_{i}", unit) for i in range(task.action)),
+        action_scale=tuple((b - a) / 2 for a, b in zip(low, high, strict=True)),
+        dynamics_names=(),
+        success_threshold=0.0,
+        action_offset=tuple((b + a) / 2 for a, b in zip(low, high, strict=True)),
+    )
+    return Interface(spec, (Term("observation", source, observation),))
 
 
 @dataclass(frozen=True)

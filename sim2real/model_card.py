@@ -15,6 +15,8 @@ _METRICS = {
     "action_rate": "action rate",
 }
 """Metric of the evaluation -> column of the card."""
+_SIMULATED = "sim2real run DIR --robot sim --dynamics unseen      # in simulation"
+_NOT_SIMULATED = "# --robot sim does not know this task: its environments are a family's (docs/meta_rl.md of sim2real)"
 
 
 def model_card(contract: Mapping[str, Any]) -> str:
@@ -32,14 +34,14 @@ are inside `policy.onnx`; names, units, order and limits are in `policy.yaml`.
 
 ```bash
 python DIR/runner.pyz --robot replay --steps 200    # needs numpy alone; with onnxruntime it runs policy.onnx
-sim2real run DIR --robot sim --dynamics unseen      # in simulation
+{_SIMULATED if contract["simulated"] else _NOT_SIMULATED}
 ```
 
 ```python
 from sim2real.deploy import BundleRunner
 
 runner = BundleRunner("DIR")  # checks the files and replays parity.npz on this machine
-runner.reset()  # at the start of every episode and after every interruption
+runner.reset()  # {_reset(contract["reset"])}
 action = runner.step(readings)  # a dict by the names below, or a vector in their order
 ```
 
@@ -49,14 +51,11 @@ action = runner.step(readings)  # a dict by the names below, or a vector in thei
 ## Actions
 {_actions(contract)}
 
-Memory: {shapes}; zeros at the start.
+Memory: {shapes}; zeros after a reset.
 
 ## Evaluation
 {_evaluation(contract)}
-
-## Dynamics
-{_dynamics(contract)}
-
+{_further({"Dynamics": _dynamics(contract), **contract["notes"]})}
 ## Origin
 {_origin(contract)}
 
@@ -70,13 +69,24 @@ Memory: {shapes}; zeros at the start.
 """
 
 
+def _reset(reset: Mapping[str, Any]) -> str:
+    """When to call it."""
+    kept = f" (of {reset['episodes']} episodes), not between its episodes;" if reset["episodes"] > 1 else " and"
+    return f"at the start of every {reset['every']}{kept} after every interruption"
+
+
+def _further(sections: Mapping[str, str]) -> str:
+    """Those that say something."""
+    return "".join(f"\n## {title}\n{text}\n" for title, text in sections.items() if text)
+
+
 def _front_matter(contract: Mapping[str, Any]) -> str:
     """YAML, each value written as JSON."""
     task, algorithm = contract["task"], contract["trained"].get("algorithm", "policy")
     results = [
         {
             "task": {"type": "robotics", "name": task},
-            "dataset": {"type": task, "name": f"{task}, {setting} dynamics"},
+            "dataset": {"type": task, "name": f"{task}, {contract['evaluated']['columns'][0]}: {setting}"},
             "metrics": [{"type": "success_rate", "name": "success rate", "value": metrics["success"]["value"]}],
         }
         for setting, metrics in contract["evaluation"].items()
@@ -119,12 +129,11 @@ def _evaluation(contract: Mapping[str, Any]) -> str:
         [setting, how["episodes"], *(_cell(metrics.get(m)) for m in found)]
         for setting, metrics in contract["evaluation"].items()
     ]
-    judged = ", success judged at the last step" if "success" in found else ""
     return f"""Measured with these files, through the runner and the safety filter that run them on a robot
-({how["backend"]} backend): episodes 0 to {how["episodes"] - 1} of seed {how["seed"]} under each set of
-dynamics{judged}, 95 % intervals. The filter changed {how["interventions"]} of {how["steps"]} commands.
+({how["backend"]} backend): {how["what"]}, 95 % intervals. The filter changed {how["interventions"]} of {how["steps"]}
+commands.
 
-{_table(["dynamics", "episodes", *(_METRICS[m] for m in found)], rows)}"""
+{_table([*how["columns"], *(_METRICS[m] for m in found)], rows)}"""
 
 
 def _dynamics(contract: Mapping[str, Any]) -> str:
@@ -133,6 +142,8 @@ def _dynamics(contract: Mapping[str, Any]) -> str:
     sets = {} if trained_on is None else {"trained on": trained_on}
     sets |= contract.get("evaluated", {}).get("dynamics", {})
     parameters = {name: (dynamics or {}).get("parameters", {}) for name, dynamics in sets.items()}
+    if not sets:
+        return ""
     delays = ", ".join(f"{name} {_span(span)} ms" for name, span in contract["delays"].items())
     names = list(dict.fromkeys(name for entries in parameters.values() for name in entries))
     columns = list(parameters.values())

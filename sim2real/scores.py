@@ -53,4 +53,6 @@ class Scores:
 
 def _cell(e: Estimate) -> str:
     digits = 3 if abs(e.value) < 10 else 1
-    return f"{e.value:.{digits}f} [{e.low:.{digits}f}, {e.high:.{digits}f}]" if e.n else "-"
+    if e.n < 2:
+        return f"{e.value:.{digits}f}" if e.n else "-"
+    return f"{e.value:.{digits}f} [{e.low:.{digits}f}, {e.high:.{digits}f}]"

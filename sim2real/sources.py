@@ -41,9 +41,10 @@ def open_policy(source: Path, foreign: ForeignOptions | None = None) -> tuple[Po
         module, meta = load_policy(source)
         trained: Any = module
         return trained, meta["task"]["name"]
-    from sim2real.deploy import BundlePolicy, check_task, load_bundle
+    from sim2real.deploy import BundlePolicy, check_simulated, check_task, load_bundle
 
     bundle = load_bundle(source)
+    check_simulated(bundle.contract)
     check_task(bundle.contract, interface(bundle.contract.task).task)
     return BundlePolicy(bundle), bundle.contract.task
 
@@ -66,6 +67,12 @@ def make_env(
     if task not in TASKS:
         return make_foreign_env(task, dynamics, num_envs)
     return make_vec(task, num_envs, dynamics, threads=threads or os.cpu_count() or 1, held_out=held_out)
+
+
+def refuse_dynamics(source: Path, dynamics: Sequence[str] | None) -> None:
+    """Raise ``UserError`` where sets of dynamics are given for what has none."""
+    if dynamics:
+        raise UserError(f"--dynamics is for policies of robot tasks; {source} is scored on unseen tasks")
 
 
 def id_of(task: str) -> str:

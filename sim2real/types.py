@@ -25,6 +25,10 @@ Obs = Mapping[str, FloatArray]
 PolicyState = Any
 """Recurrent state of N environments; opaque to everyone but the policy that made it. Feed-forward: ``()``."""
 
+Delays = Mapping[str, tuple[float, float]]
+"""``observation`` and ``action`` -> least and greatest delay (in milliseconds)."""
+NO_DELAYS: Delays = {"observation": (0.0, 0.0), "action": (0.0, 0.0)}
+
 
 @dataclass(frozen=True)
 class Element:
@@ -37,8 +41,9 @@ class Element:
     frame: str = ""
 
 
-Source = Literal["sensor", "command", "feedback"]
-"""Where a policy's input comes from: measured, asked for by whoever uses the robot, or the policy's own last action."""
+Source = Literal["sensor", "command", "task", "feedback"]
+"""Where a policy's input comes from: measured, asked for by whoever uses the robot, told by the task (rewards, states
+that no sensor measures), or the policy's own last action."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,12 @@ def test_the_gain_is_paired() -> None:
     )
 
 
+def test_one_task_has_no_interval() -> None:
+    scores = Scores({"step_0": {"return": np.array([-50.0])}, "step_1": {"return": np.array([-20.0])}})
+    assert summary(scores).endswith("after (step_1): -20.0; gain +30.0 in one task")
+    assert scores.table().splitlines()[1].split() == ["step_0", "1", "-50.0"]
+
+
 def test_runs_of_other_domains_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.yaml").write_text("algorithm: rdpg\n")
     assert main(["adapt", str(tmp_path)]) == 2

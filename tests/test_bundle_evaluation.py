@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from sim2real.bundle_evaluation import Setting
+from sim2real.bundle_documents import About
+from sim2real.bundle_evaluation import Setting, evaluate_bundle
 from sim2real.deploy import Bundle, BundlePolicy, load_bundle, verify_files
 from sim2real.deploy.bundle import BackendName
 from sim2real.envs import make_vec
@@ -33,14 +34,14 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("evaluated")
     policy = make_policy("lstm", make_env(False).task)
     trained = {"commit": "abc", "dynamics": {"parameters": {"mass": {"uniform": [1, 2]}}}}
-    write_bundle(folder, policy, META, trained=trained)
+    write_bundle(folder, policy, META, about=About(trained=trained))
     settings = {
         "easy": Setting(functools.partial(make_env, False), {"parameters": {"mass": 1.0, "gravity": 1.0}}),
         "hard": Setting(
             functools.partial(make_env, True), {"parameters": {"mass": {"log_uniform": [[0.1, 0.5], [2, 3]]}}}
         ),
     }
-    add_evaluation(folder, settings, episodes=40, seed=3)
+    add_evaluation(folder, functools.partial(evaluate_bundle, settings, 40, 3))
     return load_bundle(folder)
 
 
@@ -113,7 +114,7 @@ def test_what_has_no_value_is_left_out_or_null(tmp_path: Path) -> None:
         env._success = lambda: env._x[:, 0] * math.nan == 0  # type: ignore[method-assign]
         return env
 
-    add_evaluation(tmp_path, {"failing": Setting(failing, {})}, episodes=1)
+    add_evaluation(tmp_path, functools.partial(evaluate_bundle, {"failing": Setting(failing, {})}, 1, 0))
     entry = load_bundle(tmp_path).contract.evaluation["failing"]
     assert entry["success"]["value"] == 0
     assert "time_to_success" not in entry

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from sim2real import export as export_module
 from sim2real.agents.rdpg_networks import RDPGPolicy
-from sim2real.bundle_documents import to_yaml
+from sim2real.bundle_documents import About, to_yaml
 from sim2real.collect import rollout
 from sim2real.deploy import BundlePolicy, BundleRunner, load_bundle
 from sim2real.deploy.bundle import FILES, BackendName
@@ -27,7 +28,7 @@ from sim2real.envs import load_dynamics
 from sim2real.errors import UserError
 from sim2real.export import export, write_bundle
 from sim2real.exportable import ExportError
-from sim2real.golden import golden_rollout
+from sim2real.golden import episode_readings, golden_rollout
 from sim2real.onnx_export import onnx_bytes
 from sim2real.operations import Operation
 from sim2real.types import Term
@@ -43,7 +44,7 @@ MEMORIES = ("lstm", "gru", "history", "none")
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[RDPGPolicy, Path, float]:
     """A policy, its bundle, and the difference that the proof found."""
     policy, folder = make_policy(request.param), tmp_path_factory.mktemp(request.param)
-    return policy, folder, write_bundle(folder, policy, META, trained={"commit": "abc"})
+    return policy, folder, write_bundle(folder, policy, META, about=About(trained={"commit": "abc"}))
 
 
 def test_bundle_is_complete_and_proved(case: tuple[RDPGPolicy, Path, float]) -> None:
@@ -80,7 +81,7 @@ def test_bundle_policy_equals_policy_in_a_rollout(tmp_path: Path) -> None:
     env = PointReach(3, hidden_sign=True)
     env.task = dataclasses.replace(env.task, action_scale=(0.3,))
     policy = make_policy("lstm", env.task)
-    write_bundle(tmp_path, policy, META, env=env)
+    write_bundle(tmp_path, policy, META, readings=functools.partial(episode_readings, env))
     exported = rollout(env, BundlePolicy(load_bundle(tmp_path)), deterministic=True, seed=1)
     expected = rollout(env, policy, deterministic=True, seed=1)
     np.testing.assert_allclose(exported.action, expected.action, atol=1e-5)
@@ -250,7 +251,7 @@ def test_export_of_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setattr(export_module, "load_policy", lambda run_dir: (make_policy("none"), META))
     for _ in range(2):  # the second export replaces the first one
         delays = {"observation": (0.0, 40.0), "action": (0.0, 48.0)}
-        out = export(run, tmp_path / "a" / "out", dynamics={"base": "nominal"}, delays=delays)
+        out = export(run, tmp_path / "a" / "out", about=About(trained={"dynamics": {"base": "nominal"}}, delays=delays))
     contract = load_bundle(out).contract
     trained = contract.trained
     assert contract.delays == delays

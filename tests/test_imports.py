@@ -93,6 +93,7 @@ ALLOWED = {
 }
 COMPOSITION = {
     "sim2real.adapt_command",
+    "sim2real.adapted_export",
     "sim2real.bundle_commands",
     "sim2real.cli",
     "sim2real.cli_bundles",
@@ -105,6 +106,8 @@ COMPOSITION = {
     "sim2real.goals_domain",
     "sim2real.jobs",
     "sim2real.meta_rl_domain",
+    "sim2real.meta_rl_export",
+    "sim2real.played_bundles",
     "sim2real.probe_command",
     "sim2real.policy_child",
     "sim2real.search_children",

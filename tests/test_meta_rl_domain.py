@@ -96,3 +96,11 @@ def test_train_evaluate_and_report(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["adapt", str(run), "--episodes", "2", "--tasks", "3", "--json", str(rows)]) == 0
     assert "gain" in capsys.readouterr().out
     assert [row["setting"] for row in json.loads(rows.read_text())["rows"]] == [f"step_{k}" for k in range(4)]
+    bundle = str(tmp_path / "bundle")
+    assert main(["adapt", str(run), "--tasks", "2", "--export", bundle]) == 2
+    assert "leave --tasks 2 out, and choose the task by --seed" in capsys.readouterr().err
+    assert main(["export", str(run), "--out", bundle]) == 2
+    assert "only once it has met one: sim2real adapt RUN --export DIR" in capsys.readouterr().err
+    assert main(["adapt", str(run), "--seed", "3", "--export", bundle]) == 0
+    assert "the policy adapted to the task of seed 3" in capsys.readouterr().out
+    assert main(["run", bundle, "--robot", "replay", "--steps", "8", "--backend", "numpy"]) == 0

@@ -11,7 +11,7 @@ from sim2real.deploy.contract import BundleError, Contract
 from sim2real.deploy.robot import EpisodicRobot, Reading, Robot
 from sim2real.deploy.runner import BundleRunner, ObservationError
 from sim2real.deploy.safety import SafetyConfig, SafetyFilter
-from sim2real.deploy.simulate import check_task
+from sim2real.deploy.simulate import check_simulated, check_task
 
 __all__ = [
     "FILES",
@@ -26,6 +26,7 @@ __all__ = [
     "Robot",
     "SafetyConfig",
     "SafetyFilter",
+    "check_simulated",
     "check_task",
     "is_bundle",
     "load_bundle",

@@ -24,6 +24,7 @@ from sim2real.deploy.runner import BundleRunner
 from sim2real.deploy.safety import SafetyConfig, SafetyFilter, load_safety
 from sim2real.deploy.session import Session
 from sim2real.deploy.sim_robot import SimRobot
+from sim2real.deploy.simulate import check_simulated
 from sim2real.errors import UserError, unknown
 
 Simulator = Callable[[str, str], Any]
@@ -122,6 +123,7 @@ def _make_robot(
 ) -> Robot:
     contract = bundle.contract
     if options.robot == "sim":
+        check_simulated(contract)
         env = _environment(options.env or contract.task, options.dynamics or "nominal", simulator)
         return SimRobot(contract, env, seed=options.seed or 0, realtime=options.realtime)
     if options.robot == "replay":

@@ -87,6 +87,11 @@ class Contract:
         return {OUTPUT: (1, len(self.action)), **{f"{name}_out": shape for name, shape in self.state.items()}}
 
     @property
+    def simulated(self) -> bool:
+        """Whether the task is one that a simulated robot knows."""
+        return bool(self.document.get("simulated", True))
+
+    @property
     def trained(self) -> Mapping[str, Any]:
         """Where the policy comes from: algorithm, environment, versions, dynamics."""
         trained: Mapping[str, Any] = self.document.get("trained", {})

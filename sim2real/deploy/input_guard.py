@@ -82,7 +82,9 @@ class InputGuard:
         vector = self._checked_values(reading)
         before, repeated = self._vector, stamp == self._stamp
         if before is not None and not repeated:
-            same = np.array_equal(vector[self._envelope.sensors], before[self._envelope.sensors])
+            measured = self._envelope.sensors
+            # Where nothing is measured, nothing can freeze.
+            same = measured.any() and np.array_equal(vector[measured], before[measured])
             # At standstill, sensors with coarse steps show the same for as long as they like.
             self._unchanged = self._unchanged + moving if same else 0
         self._stamp, self._vector = stamp, vector

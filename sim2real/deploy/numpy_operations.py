@@ -60,6 +60,17 @@ def clip(p: Parameters) -> Function:
     return lambda x: (np.minimum(np.maximum(x, low), high),)
 
 
+def affine(p: Parameters) -> Function:
+    """``x * scale + offset``, element by element."""
+    scale, offset = p.tensor("scale"), p.tensor("offset")
+    return lambda x: (x * scale + offset,)
+
+
+def choose(p: Parameters) -> Function:
+    """1 where ``x`` is largest (the first place, if there are several), 0 elsewhere."""
+    return lambda x: ((np.arange(len(x)) == np.argmax(x)).astype(np.float32),)
+
+
 def part(p: Parameters) -> Function:
     """Elements ``start`` to ``stop``."""
     start, stop = int(p.values["start"]), int(p.values["stop"])
@@ -118,6 +129,8 @@ OPERATIONS: dict[str, Callable[[Parameters], Function]] = {
     "gru": gru,
     "history": history,
     "clip": clip,
+    "affine": affine,
+    "choose": choose,
     "part": part,
     "concat": lambda p: lambda *parts: (np.concatenate(parts),),
     "add": lambda p: lambda x, y: (x + y,),

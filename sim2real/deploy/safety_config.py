@@ -97,7 +97,7 @@ class Envelope:
     start_low: Vector
     start_high: Vector
     sensors: NDArray[np.bool_]
-    """[R] whether the reading is measured, not commanded: a goal may stand still."""
+    """[R] whether the reading is measured, neither commanded nor told: a goal may stand still."""
 
 
 def load_safety(path: str | Path) -> SafetyConfig:

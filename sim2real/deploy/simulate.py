@@ -16,6 +16,16 @@ def readings_of(contract: Contract, obs: Mapping[str, NDArray[Any]]) -> NDArray[
     return np.concatenate([obs[term.name] for term in contract.terms if term.source != "feedback"], 1)
 
 
+def check_simulated(contract: Contract) -> None:
+    """Raise ``BundleError`` for a policy whose task no simulated robot knows."""
+    if not contract.simulated:
+        raise BundleError(
+            f"{contract.task} can't be simulated from a bundle: its environments are those of a family of tasks, or it "
+            "reads rewards, which no robot gives. How it did there is in the bundle's README.md; `sim2real run BUNDLE "
+            "--robot replay` repeats its golden rollout"
+        )
+
+
 def check_task(contract: Contract, task: Any) -> None:
     """Compare names, order and scales of the contract with those of a `sim2real.types.TaskSpec`.
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shutil
 from pathlib import Path
 
 import pytest
 
 from sim2real.export import write_bundle
+from sim2real.golden import episode_readings
 from tests.bundles import META, make_policy
 from tests.toys import PointReach
 
@@ -29,7 +31,8 @@ def broken(lstm_bundle: Path, tmp_path: Path) -> Path:
 def point_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of an untrained policy for `tests.toys.PointReach`, as `point_env` scales it; not to be written to."""
     folder = tmp_path_factory.mktemp("point_folder")
-    write_bundle(folder, make_policy("lstm", point_env().task), META, env=point_env())
+    readings = functools.partial(episode_readings, point_env())
+    write_bundle(folder, make_policy("lstm", point_env().task), META, readings=readings)
     return folder
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from sim2real.deploy.reasons import FAULTS, HOLDS, Reason
 from sim2real.deploy.robot import Reading
 from sim2real.deploy.safety import Decision, SafetyConfig, SafetyFilter
+from sim2real.types import Term
 from tests.deploy.safety_fakes import MOTION, POSITION, FakeRunner, constant, make_contract, reading
 
 DT = 0.1
@@ -209,6 +211,15 @@ def test_frozen_sensors_are_found_while_motion_is_commanded() -> None:
     assert [Reason.FROZEN in d.reasons for d in found] == [False, False, False, True, True]
     alive = safety.step(reading(safety.contract, 5 * DT, 1.0, 2.1, 0.0), 5 * DT)
     assert alive.reasons == ()
+
+
+def test_where_nothing_is_measured_nothing_freezes() -> None:
+    contract = make_contract()
+    told = (Term("observation", "task", contract.terms[0].elements), *contract.terms[1:])
+    runner = FakeRunner(dataclasses.replace(contract, terms=told), constant(0.5))
+    safety = SafetyFilter(runner, SafetyConfig(ramp_steps=0, frozen_steps=3))
+    found = [safety.step(reading(contract, k * DT, 1.0, 2.0, 3.0), k * DT) for k in range(20)]
+    assert not any(d.held for d in found)
 
 
 def test_sensors_may_show_the_same_at_standstill() -> None:
