@@ -12,6 +12,7 @@ from typing import Any
 
 import deployment_tables
 import meta_tables
+import peng_tables
 import performance_tables
 from performance_tables import MISSING, ratio, table
 from publishing import ROOT, load
@@ -97,6 +98,7 @@ def documents() -> dict[str, dict[str, list[str]]]:
         "docs/performance.md": performance_tables.tables(),
         "docs/deployment.md": deployment_tables.tables(),
         **meta_tables.documents(),
+        **peng_tables.documents(),
     }
 
 

@@ -1,0 +1,91 @@
+"""The tables of docs/peng2017.md, from the files under results/ alone; written by `benchmarks/results_table.py`.
+
+``results/transfer_puck.json`` is the ``transfer.json`` of `sim2real transfer` with a run of each of the four presets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from performance_tables import MISSING, Result, table, unmeasured
+from publishing import load
+
+POLICIES = (
+    ("puck_lstm", "LSTM", "0.91 ± 0.03", "0.89 ± 0.06"),
+    ("puck_hist", "FF + Hist", "0.87 ± 0.03", "0.70 ± 0.10"),
+    ("puck_ff", "FF", "0.83 ± 0.04", "0.67 ± 0.14"),
+    ("puck_norand", "FF no Rand", "0.51 ± 0.05", "0.00 ± 0.00"),
+)
+"""Preset, the paper's name, its success under random dynamics and on the robot."""
+SETTINGS = ("train", "surrogate", "surrogate_soft_contact")
+SIGNS = {"recipe": "●", "policies": "◐", "no": "○"}
+
+
+def success() -> list[str]:
+    """The paper's table beside ours."""
+    head = (
+        "model",
+        "paper: random dynamics",
+        "here: `train`",
+        "paper: robot",
+        "here: `surrogate`",
+        "... on soft ground",
+    )
+    result = load("transfer_puck")
+    return table(head, *(_success_row(result, *policy) for policy in POLICIES)) if result else unmeasured(*head)
+
+
+def _success_row(result: Result, preset: str, model: str, simulated: str, robot: str) -> tuple[str, ...]:
+    train, surrogate, soft = (_cell(result, preset, setting) for setting in SETTINGS)
+    return (f"{model} (`{preset}`)", simulated, train, robot, surrogate, soft)
+
+
+def _cell(result: Result, preset: str, setting: str) -> str:
+    wanted = (f"{preset}/{setting}", "success")
+    return next((_interval(row) for row in result["rows"] if (row["setting"], row["metric"]) == wanted), MISSING)
+
+
+def _interval(row: dict[str, Any], form: str = ".3f") -> str:
+    return f"{row['value']:{form}} [{row['low']:{form}}, {row['high']:{form}}]"
+
+
+def differences() -> list[str]:
+    """Every pair on the same episodes, with the sign that says whether the difference is resolved."""
+    head = ("difference in success", *(f"`{setting}`" for setting in SETTINGS))
+    result = load("transfer_puck")
+    if result is None:
+        return unmeasured(*head)
+    pairs: dict[tuple[str, str], dict[str, str]] = {}
+    for row in result["comparisons"]:
+        cell = f"{_interval(row, '+.3f')} {SIGNS[row['resolved']]}"
+        pairs.setdefault((row["a"], row["b"]), {})[row["setting"]] = cell
+    rows = ((f"`{a}` - `{b}`", *(cells.get(s, MISSING) for s in SETTINGS)) for (a, b), cells in pairs.items())
+    return table(head, *rows)
+
+
+def curves() -> list[str]:
+    """Success on 100 episodes of the dynamics trained on, while training."""
+    found = load("curves")
+    marks = range(200_000, 1_000_001, 200_000)
+    head = ("preset, seed", *(f"{mark // 1000} k" for mark in marks), "best", "minutes")
+    rows = [
+        (f"`{name}`", *(_near(curve, mark) for mark in marks), _best(curve), f"{curve[-1]['seconds'] / 60:.0f}")
+        for name, curve in (found["curves"] if found else {}).items()
+        if name.startswith("puck_")
+    ]
+    return table(head, *rows) if rows else unmeasured(*head)
+
+
+def _near(curve: list[dict[str, float]], samples: int) -> str:
+    """Success at the first evaluation from ``samples`` on."""
+    return next((f"{point['success_of_100']:.2f}" for point in curve if point["samples"] >= samples), "-")
+
+
+def _best(curve: list[dict[str, float]]) -> str:
+    point = max(curve, key=lambda point: point["success_of_100"])
+    return f"{point['success_of_100']:.2f} ({point['samples'] / 1000:.0f} k)"
+
+
+def documents() -> dict[str, dict[str, list[str]]]:
+    """The document with its sections."""
+    return {"docs/peng2017.md": {"puck": success(), "puck differences": differences(), "puck curves": curves()}}
