@@ -73,7 +73,12 @@ def readme() -> dict[str, list[str]]:
         "Success at the last step of 1,000 unseen episodes, one number a seed (`python benchmarks/headline.py "
         "PRESET`), on two cores that other work shared; the files hold intervals, versions and commits."
     )
-    return {"results": [note, "", *presets(), "", *ratios()], "meta": meta_tables.summary()}
+    puck = (
+        "The puck task of Peng et al. 2017 with seven joints and 95 randomised parameters, one seed a policy "
+        "([file](results/transfer_puck.json); what differs from the paper: [docs/peng2017.md](docs/peng2017.md)):"
+    )
+    results = [note, "", *presets(), "", puck, "", *peng_tables.success(), "", *ratios()]
+    return {"results": results, "meta": meta_tables.summary()}
 
 
 def rewritten(text: str, sections: dict[str, list[str]]) -> str:
