@@ -56,6 +56,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
             (exploring starts); 0 is the task itself.
         nominal_episodes: episodes under nominal dynamics before they widen, for training (a curriculum).
         widen_episodes: episodes over which dynamics then grow from nominal to the full set.
+        tolerance: share of the task's success distance within which `compute_reward` gives 0, for training.
         held_out: that nothing learns from the episodes. Only then ``dynamics`` may be a surrogate robot.
 
     Raises:
@@ -83,6 +84,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         near_starts: float = 0.0,
         nominal_episodes: int = 0,
         widen_episodes: int = 0,
+        tolerance: float = 1.0,
         held_out: bool = False,
     ) -> None:
         if task not in TASKS:
@@ -93,6 +95,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
             raise UserError(f"near_starts is a share in [0, 1], got {near_starts}")
         self.definition = TASKS[task]
         self._near_starts, self._nominal_episodes, self._widen_episodes = near_starts, nominal_episodes, widen_episodes
+        self._rewarded = self.definition.threshold * tolerance
         self.dynamics = dynamics if isinstance(dynamics, DynamicsSet) else load_dynamics(dynamics)
         if not held_out:
             self.dynamics.check_trainable()
@@ -287,7 +290,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any = None) -> Any:
         """Sparse reward over the last axis, for numpy arrays and for torch tensors."""
-        return compute_reward(achieved_goal, desired_goal, self.definition.threshold)
+        return compute_reward(achieved_goal, desired_goal, self._rewarded)
 
     def render(self, index: int = 0) -> NDArray[np.uint8]:  # type: ignore[override]  # gymnasium's takes no index and gives all
         """Picture ``[480, 480, 3]`` of one environment, its goal as a red ball. Does not disturb the simulation."""

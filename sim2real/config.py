@@ -39,6 +39,9 @@ class EnvConfig:
     near_starts: float = 0.0
     """Share of training episodes that begin almost in touch with the object or holding it (exploring starts);
     evaluation never has any."""
+    tolerance: float = 1.0
+    """Share of the task's success distance within which training rewards. Below 1, a policy aims at the middle and not
+    at the rim, from where noise and sliding take the object out again. Evaluation always has the task's distance."""
     nominal_episodes: int = 0
     """Training episodes under nominal dynamics before they widen: where a task is hard to begin with."""
     widen_episodes: int = 0
@@ -48,6 +51,8 @@ class EnvConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "num_envs", "threads")
         at_least(self, 0, "nominal_episodes", "widen_episodes")
+        if not 0.0 < self.tolerance <= 1.0:
+            raise ValueError(f"tolerance has to be above 0 and at most 1, got {self.tolerance}")
 
 
 @dataclass(frozen=True)

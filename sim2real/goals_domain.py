@@ -20,8 +20,8 @@ def _describe(env: EnvConfig) -> str:
 def _source(config: ExperimentConfig) -> GoalVectorEnv:
     e: EnvConfig = config.env
     seed = component_seed(config.seed, "training")
-    curriculum = (e.near_starts, e.nominal_episodes, e.widen_episodes)
-    return make_vec(e.task, e.num_envs, e.dynamics, seed, e.threads, *curriculum)
+    aids = (e.near_starts, e.nominal_episodes, e.widen_episodes, e.tolerance)
+    return make_vec(e.task, e.num_envs, e.dynamics, seed, e.threads, *aids)
 
 
 def _training_scores(config: ExperimentConfig) -> TrainingScores:

@@ -326,6 +326,19 @@ def test_a_demonstration_is_what_the_hand_written_policy_does() -> None:
     np.testing.assert_array_equal(actions, scripted("FetchPush", obs).astype(np.float32))
 
 
+def test_a_tolerance_tightens_rewards_and_not_success() -> None:
+    env = make_vec("FetchPuck", 2, "nominal", seed=3, threads=1, tolerance=0.5)
+    goal = np.zeros((3, 3))
+    achieved = np.array([[0.03, 0.0, 0.0], [0.04, 0.0, 0.0], [0.08, 0.0, 0.0]])  # half of 0.07 m is 0.035 m
+    assert env.compute_reward(achieved, goal).tolist() == [0.0, -1.0, -1.0]
+    plain = make_vec("FetchPuck", 2, "nominal", seed=3, threads=1)
+    assert plain.compute_reward(achieved, goal).tolist() == [0.0, 0.0, -1.0]
+    env.reset()
+    env._goals[:] = env._achieved() + np.array([0.05, 0.0, 0.0])
+    _, reward, _, _, info = env.step(np.zeros((2, 7)))
+    assert info["is_success"].all() and (reward == -1).all()
+
+
 @pytest.mark.parametrize("widen", [0, 4])
 def test_dynamics_are_nominal_before_they_widen(widen: int) -> None:
     env = make_vec("FetchPush", 4, "train", seed=3, threads=1, nominal_episodes=8, widen_episodes=widen)
