@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim2real.deploy import BundleError, BundleRunner, ObservationError, load_bundle
-from sim2real.deploy.parity import replay_error
+from sim2real.deploy.parity import _relative, replay_error
 from sim2real.deploy.runner import checked_readings
 
 READINGS = np.array([1.0, -2.0, 3.0, 0.5, 4.0, -1.0, 0.25, -0.5])
@@ -110,6 +110,12 @@ def test_replay_sees_a_wrong_action_a_wrong_memory_and_a_missing_reset(lstm_bund
     assert replay_error(bundle, {**golden, "step": np.arange(100)}) > 1e-3
     with_nan = {**golden, "h": np.where(np.arange(16) == 3, math.nan, golden["h"])}
     assert math.isnan(replay_error(bundle, with_nan))
+
+
+def test_large_memory_is_compared_relative_to_its_size() -> None:
+    expected = np.array([80.0, 0.5, -0.25])
+    assert _relative(np.array([80.0008, 0.5, -0.25]), expected) == pytest.approx(1e-5)
+    assert _relative(np.array([80.0, 0.5, -0.2501]), expected) == pytest.approx(1e-4)  # absolute below 1
 
 
 def test_self_test_refuses_another_golden_rollout(broken: Path) -> None:
