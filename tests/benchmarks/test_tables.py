@@ -6,6 +6,7 @@ import pytest
 
 import deployment_tables
 import meta_tables
+import peng_tables
 import performance_tables
 import results_table
 from performance_tables import span
@@ -34,7 +35,7 @@ def test_only_what_stands_between_the_marks_changes() -> None:
 
 
 def test_without_files_every_table_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (deployment_tables, meta_tables, performance_tables, results_table):
+    for module in (deployment_tables, meta_tables, peng_tables, performance_tables, results_table):
         monkeypatch.setattr(module, "load", lambda name: None)
     for name, sections in results_table.documents().items():
         for lines in sections.values():
