@@ -11,14 +11,11 @@ data that those who challenge it are scored on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
 
 from sim2real.agents.nas import NAS, NASConfig
 from sim2real.errors import at_least
-from sim2real.search_types import Architecture, Scored, SharingSource
+from sim2real.search_types import Scored, SharingSource
 from sim2real.seeding import component_seed
 from sim2real.types import Metrics, State
 
@@ -49,19 +46,15 @@ class ENAS(NAS):
     def collect(self) -> tuple[int, Metrics]:
         """Train the shared weights, propose m architectures and score them."""
         for _ in range(self.config.shared_updates):
-            loss = self.weights.learn(_architectures(self._propose(self.config.shared_batch)))
-        self._numbers = self._propose(self.config.batch)
-        architectures = _architectures(self._numbers)
+            loss = self.weights.learn(self._proposed(self.config.shared_batch)[1])
+        self._numbers, architectures = self._proposed(self.config.batch)
         found = self._policy.found
-        *rewards, defended = self.weights.score([*architectures, found.architecture()])
+        scores = self.weights.score([*architectures, found.architecture()])
+        rewards, defended = scores[:-1], scores[-1]
         found.reward.fill_(float(defended))
-        scores = torch.tensor(rewards, dtype=torch.float64).numpy()
-        self._reward(scores)
-        metrics = found.take(architectures, Scored(scores, 0))
+        self._reward(rewards)
+        metrics = found.take(architectures, Scored(rewards, 0))
         return len(architectures), {**metrics, "loss/shared": loss}
-
-    def _propose(self, n: int) -> torch.Tensor:
-        return self._policy.controller.sample(n, self._draw)
 
     def state_dict(self) -> State:
         """Everything a bit-exact continuation needs."""
@@ -71,7 +64,3 @@ class ENAS(NAS):
         """Continue from `state_dict`."""
         super().load_state_dict(state)
         self.weights.load_state_dict(state["weights"])
-
-
-def _architectures(numbers: torch.Tensor) -> Sequence[Architecture]:
-    return [tuple(row) for row in numbers.tolist()]

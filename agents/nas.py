@@ -88,11 +88,15 @@ class NAS:
 
     def collect(self) -> tuple[int, Metrics]:
         """Propose m architectures and have them scored."""
-        self._numbers = self._policy.controller.sample(self.config.batch, self._draw)
-        architectures = [tuple(row) for row in self._numbers.tolist()]
+        self._numbers, architectures = self._proposed(self.config.batch)
         scored, metrics = score(self._policy.found, self.source, architectures)
         self._reward(scored.rewards)
         return len(architectures), metrics
+
+    def _proposed(self, n: int) -> tuple[Tensor, Sequence[Architecture]]:
+        """``n`` architectures from the controller, as numbers [n, T] and one by one."""
+        numbers = self._policy.controller.sample(n, self._draw)
+        return numbers, [tuple(row) for row in numbers.tolist()]
 
     def _reward(self, scores: FloatArray) -> None:
         """Note what the controller is given for the last m architectures."""

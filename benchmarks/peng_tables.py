@@ -9,6 +9,7 @@ from typing import Any
 
 from performance_tables import MISSING, Result, table, unmeasured
 from publishing import load
+from sim2real.transfer_page import SIGNS
 
 POLICIES = (
     ("puck_lstm", "LSTM", "0.91 ± 0.03", "0.89 ± 0.06"),
@@ -18,7 +19,6 @@ POLICIES = (
 )
 """Preset, the paper's name, its success under random dynamics and on the robot."""
 SETTINGS = ("train", "surrogate", "surrogate_soft_contact")
-SIGNS = {"recipe": "●", "policies": "◐", "no": "○"}
 
 
 def success() -> list[str]:
@@ -57,7 +57,7 @@ def differences() -> list[str]:
         return unmeasured(*head)
     pairs: dict[tuple[str, str], dict[str, str]] = {}
     for row in result["comparisons"]:
-        cell = f"{_interval(row, '+.3f')} {SIGNS[row['resolved']]}"
+        cell = f"{_interval(row, '+.3f')} {SIGNS[row['resolved']][0]}"
         pairs.setdefault((row["a"], row["b"]), {})[row["setting"]] = cell
     rows = ((f"`{a}` - `{b}`", *(cells.get(s, MISSING) for s in SETTINGS)) for (a, b), cells in pairs.items())
     return table(head, *rows)

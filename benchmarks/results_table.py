@@ -108,6 +108,7 @@ def documents() -> dict[str, dict[str, list[str]]]:
 
 
 def main() -> int:
+    """Rewrite the documents, or check them; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; say what is not up to date")
     args = parser.parse_args()

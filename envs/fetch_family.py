@@ -55,6 +55,7 @@ class FetchDynamics:
 
     @property
     def task(self) -> FamilySpec:
+        """The robot's task as a family: observation and goal side by side, actions in [-1, 1]."""
         spec = self._spec
         sizes = spec.sizes
         limits = (1.0,) * sizes["action"]

@@ -87,6 +87,7 @@ class Locomotion:
 
     @property
     def task(self) -> FamilySpec:
+        """Observations of the body, actions in [-1, 1], one for each motor."""
         body, actions = self.body, self.body.model.nu
         return FamilySpec(
             f"{body.name}_{self.goal}",
@@ -128,6 +129,7 @@ class LocomotionBatch:
         self._ended = np.zeros(n, np.bool_)
 
     def reset(self) -> Tensor:
+        """See `sim2real.meta_rl_types.TaskBatch`; every body near rest."""
         model = self.body.model
         noise = torch.randn(len(self._data), model.nq + model.nv, generator=self.generator, dtype=torch.float64).numpy()
         self._ended[:] = False
@@ -144,6 +146,7 @@ class LocomotionBatch:
         return self._tensor(self._observation)
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `sim2real.meta_rl_types.TaskBatch`; actions are cut to [-1, 1], who has fallen stays where it is."""
         sent = actions.detach().double().clamp(-1, 1).numpy().reshape(len(self._data), -1)
         running = ~self._ended
 

@@ -59,12 +59,14 @@ class NavigationBatch:
         self.family, self.goals, self.rollouts = family, goals[:, None], rollouts
 
     def reset(self) -> Tensor:
+        """See `sim2real.meta_rl_types.TaskBatch`; every point in (0, 0)."""
         shape = (len(self.goals), self.rollouts)
         self._position = self.goals.new_zeros(*shape, 2)
         self._ended = torch.zeros(shape, dtype=torch.bool, device=self.goals.device)
         return self._position
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `sim2real.meta_rl_types.TaskBatch`; actions are displacements, cut to the fastest."""
         velocity = (actions * SPEED if self.family.unit_actions else actions).clamp(-SPEED, SPEED)
         running = ~self._ended
         self._position = self._position + velocity * running[..., None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,7 +44,7 @@ class SharedCells:
         models = self._models(architectures)
         losses = self._bits(models, self._pieces(self.training, self.config.streams))
         models.zero_grad()
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        losses.sum().backward()  # type: ignore[no-untyped-call]  # torch's has no types
         clip(models, 1.0)
         gradients = {name: p.grad for name, p in models.named_parameters() if p.grad is not None}
         finite = torch.stack([g.flatten(1).isfinite().all(1) for g in gradients.values()]).all(0)
@@ -56,7 +57,7 @@ class SharedCells:
     def score(self, architectures: Sequence[Architecture]) -> FloatArray:
         """`reward` of each on the same pieces of validation text: [m]."""
         found = self._bits(self._models(architectures), self._pieces(self.validation, PIECES))
-        return torch.tensor([reward(float(b), self.characters) for b in found], dtype=torch.float64).numpy()
+        return np.array([reward(float(b), self.characters) for b in found])
 
     def _models(self, architectures: Sequence[Architecture]) -> CharacterModels:
         """Character models of m architectures with copies of the shared weights."""

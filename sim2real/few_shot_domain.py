@@ -132,6 +132,7 @@ def _training_scores(config: ExperimentConfig) -> TrainingScores:
     made: list[tuple[TaskSource, State]] = []
 
     def scores(policy: MetaLearner) -> Mapping[str, float]:
+        """Of the policy, from the source as it was when it was made."""
         if not made:  # made on first use: a short trial may never need it
             source = _test_source(policy, env, "validation", "", seed=config.seed)
             made.append((source, source.state_dict()))

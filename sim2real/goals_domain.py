@@ -20,8 +20,17 @@ def _describe(env: EnvConfig) -> str:
 def _source(config: ExperimentConfig) -> GoalVectorEnv:
     e: EnvConfig = config.env
     seed = component_seed(config.seed, "training")
-    aids = (e.near_starts, e.nominal_episodes, e.widen_episodes, e.tolerance)
-    return make_vec(e.task, e.num_envs, e.dynamics, seed, e.threads, *aids)
+    return make_vec(
+        e.task,
+        e.num_envs,
+        e.dynamics,
+        seed,
+        e.threads,
+        near_starts=e.near_starts,
+        nominal_episodes=e.nominal_episodes,
+        widen_episodes=e.widen_episodes,
+        tolerance=e.tolerance,
+    )
 
 
 def _training_scores(config: ExperimentConfig) -> TrainingScores:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim2real.collect import rollout
-from sim2real.replay import EpisodeReplay, Strategy, energy, hindsight_index, relabel, relabelled_reward
+from sim2real.replay import EpisodeBatch, EpisodeReplay, Strategy, energy, hindsight_index, relabel, relabelled_reward
 from tests.toys import Counting, CountingPolicy, toy_task
 
 CPU = torch.device("cpu")
@@ -108,22 +108,41 @@ def test_future_is_uniform_over_what_is_left() -> None:
     assert [round(float(c) / 9_000, 1) for c in counts[3:]] == [0.3, 0.3, 0.3]
 
 
+def within_two_steps(achieved: torch.Tensor, desired: torch.Tensor) -> torch.Tensor:
+    return -((achieved - desired).abs().squeeze(-1) > 0.25).float()
+
+
+def relabelled(
+    batch: EpisodeBatch,
+    t: torch.Tensor,
+    draws: torch.Generator,
+    *,
+    strategy: Strategy = "final",
+    per_step: bool = True,
+    probability: float = 1.0,
+    num_goals: int = 2,
+    keep_fulfilled: float = 1.0,
+) -> torch.Tensor:
+    """`relabel` with hindsight everywhere, fulfilled goals included, unless a test asks for something else."""
+    return relabel(
+        batch,
+        t,
+        strategy=strategy,
+        per_step=per_step,
+        probability=probability,
+        num_goals=num_goals,
+        keep_fulfilled=keep_fulfilled,
+        reward=within_two_steps,
+        generator=draws,
+    )
+
+
 @pytest.mark.parametrize("per_step", [True, False])
 def test_relabelled_goals_come_from_the_same_episode(per_step: bool) -> None:
     env, replay = counting_replay()
     batch = replay.sample(16, generator())
     t = torch.arange(5).expand(16, 5)
-    goals = relabel(
-        batch,
-        t,
-        strategy="future",
-        per_step=per_step,
-        probability=1.0,
-        num_goals=3,
-        keep_fulfilled=1.0,
-        reward=env.compute_reward,
-        generator=generator(1),
-    )
+    goals = relabelled(batch, t, generator(1), strategy="future", per_step=per_step, num_goals=3)
     assert goals.shape == (16, 5, 3, 1)
     # achieved_goal = env number + 0.1 step: the whole part names the episode's environment
     own = batch.whole("desired_goal")[:, None, None]
@@ -140,20 +159,10 @@ def test_relabelled_goals_come_from_the_same_episode(per_step: bool) -> None:
 
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 0.0), (0.8, 0.8), (1.0, 1.0)])
 def test_share_of_hindsight_goals(probability: float, share: float) -> None:
-    env, replay = counting_replay()
+    _, replay = counting_replay()
     batch = replay.sample(200, generator())
     t = torch.arange(5).expand(200, 5)
-    goals = relabel(
-        batch,
-        t,
-        strategy="final",
-        per_step=True,
-        probability=probability,
-        num_goals=2,
-        keep_fulfilled=1.0,
-        reward=env.compute_reward,
-        generator=generator(2),
-    )
+    goals = relabelled(batch, t, generator(2), probability=probability)
     changed = (goals != batch.whole("desired_goal")[:, None, None]).float().mean()
     assert float(changed) == pytest.approx(share, abs=0.04)
 
@@ -163,21 +172,7 @@ def test_goals_that_are_fulfilled_already_give_way_to_the_one_asked_for(keep: fl
     _, replay = counting_replay()  # achieves 0.1 more in every step
     batch = replay.sample(200, generator())
     t = torch.arange(5).expand(200, 5)
-
-    def within_two_steps(achieved: torch.Tensor, desired: torch.Tensor) -> torch.Tensor:
-        return -((achieved - desired).abs().squeeze(-1) > 0.25).float()
-
-    goals = relabel(
-        batch,
-        t,
-        strategy="final",
-        per_step=True,
-        probability=1.0,
-        num_goals=2,
-        keep_fulfilled=keep,
-        reward=within_two_steps,
-        generator=generator(3),
-    )
+    goals = relabelled(batch, t, generator(3), keep_fulfilled=keep)
     hindsight = (goals != batch.whole("desired_goal")[:, None, None]).float().mean((0, 2, 3))
     # The last goal is 0.5 away at t = 0 and within 0.25 from t = 3 on.
     assert hindsight[:3].tolist() == [1.0, 1.0, 1.0]
@@ -193,17 +188,7 @@ def test_short_episodes_keep_to_their_mask() -> None:
     replay.add(episodes)
     batch = replay.sample(50, generator())
     assert batch.length().tolist() == [2] * 50
-    goals = relabel(
-        batch,
-        torch.zeros(50, 1, dtype=torch.long),
-        strategy="future",
-        per_step=True,
-        probability=1.0,
-        num_goals=4,
-        keep_fulfilled=1.0,
-        reward=env.compute_reward,
-        generator=generator(),
-    )
+    goals = relabelled(batch, torch.zeros(50, 1, dtype=torch.long), generator(), strategy="future", num_goals=4)
     assert sorted({round(float(g), 1) for g in goals.flatten()}) == [0.1, 0.2]
 
 
