@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from our_curves import evaluations
 from publishing import publish
 from sim2real.sources import DYNAMICS
 
@@ -30,7 +31,7 @@ def call(log: Path, *arguments: str) -> None:
 
 
 def train_and_score(args: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """Wall time, samples and scores of one seed."""
+    """Wall time, samples, learning curve and scores of one seed."""
     run_dir = args.runs / f"{args.preset}_s{seed}"
     log, scores = run_dir.with_suffix(".log"), run_dir.with_suffix(".json")
     call(log, "train", args.preset, "--run-dir", str(run_dir), "--seed", str(seed), *args.train_options)
@@ -43,6 +44,7 @@ def train_and_score(args: argparse.Namespace, seed: int) -> dict[str, Any]:
         "train_minutes": round(run["seconds"] / 60, 2),
         "train_samples": run["samples"],
         "train_commit": run["commit"],
+        "evaluations": evaluations(run_dir),
         "rows": json.loads(scores.read_text(encoding="utf-8"))["rows"],
     }
 

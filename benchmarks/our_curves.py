@@ -56,6 +56,15 @@ def curve(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
+def evaluations(run_dir: Path) -> list[Row]:
+    """Every evaluation of a run while it trained, by the trainer's clock, which counts evaluations too."""
+    return [
+        {"samples": row["samples"], "seconds": round(row["seconds"], 1), "success": row[SUCCESS]}
+        for row in read_metrics(run_dir)
+        if SUCCESS in row
+    ]
+
+
 def _usual_iteration(rows: Sequence[Row]) -> float:
     """Median seconds of an iteration with no evaluation in or before it; 0 where there is none."""
     pairs = itertools.pairwise(rows)

@@ -64,26 +64,30 @@ def differences() -> list[str]:
 
 
 def curves() -> list[str]:
-    """Success on 100 episodes of the dynamics trained on, while training."""
-    found = load("curves")
+    """Success while training, by the samples seen."""
     marks = range(200_000, 1_000_001, 200_000)
     head = ("preset, seed", *(f"{mark // 1000} k" for mark in marks), "best", "minutes")
     rows = [
-        (f"`{name}`", *(_near(curve, mark) for mark in marks), _best(curve), f"{curve[-1]['seconds'] / 60:.0f}")
-        for name, curve in (found["curves"] if found else {}).items()
-        if name.startswith("puck_")
+        (
+            f"`{preset}`, {seed['seed']}",
+            *(_near(seed, mark) for mark in marks),
+            _best(seed),
+            f"{seed['train_minutes']:.0f}",
+        )
+        for preset, *_ in POLICIES
+        for seed in (load(preset) or {"seeds": []})["seeds"]
     ]
     return table(head, *rows) if rows else unmeasured(*head)
 
 
-def _near(curve: list[dict[str, float]], samples: int) -> str:
+def _near(seed: Result, samples: int) -> str:
     """Success at the first evaluation from ``samples`` on."""
-    return next((f"{point['success_of_100']:.2f}" for point in curve if point["samples"] >= samples), "-")
+    return next((f"{point['success']:.2f}" for point in seed["evaluations"] if point["samples"] >= samples), "-")
 
 
-def _best(curve: list[dict[str, float]]) -> str:
-    point = max(curve, key=lambda point: point["success_of_100"])
-    return f"{point['success_of_100']:.2f} ({point['samples'] / 1000:.0f} k)"
+def _best(seed: Result) -> str:
+    point = max(seed["evaluations"], key=lambda point: point["success"])
+    return f"{point['success']:.2f} ({point['samples'] / 1000:.0f} k)"
 
 
 def documents() -> dict[str, dict[str, list[str]]]:

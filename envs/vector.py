@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from sim2real.curriculum import TASK_ITSELF, Curriculum
 from sim2real.envs.dynamics import INDEX, PARAMETERS, exists
 from sim2real.envs.dynamics_sets import NOMINAL, DynamicsSet, load_dynamics
 from sim2real.envs.privileged import privileged
@@ -52,11 +53,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
             file.
         seed: first seed of the sequence of episodes.
         threads: at most as many as there are cores.
-        near_starts: share of episodes that begin almost in touch with the object or holding it, for training
-            (exploring starts); 0 is the task itself.
-        nominal_episodes: episodes under nominal dynamics before they widen, for training (a curriculum).
-        widen_episodes: episodes over which dynamics then grow from nominal to the full set.
-        tolerance: share of the task's success distance within which `compute_reward` gives 0, for training.
+        curriculum: how episodes differ from the task itself, for training.
         held_out: that nothing learns from the episodes. Only then ``dynamics`` may be a surrogate robot.
 
     Raises:
@@ -81,21 +78,15 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         dynamics: str | DynamicsSet = "train",
         seed: int = 0,
         threads: int = 2,
-        near_starts: float = 0.0,
-        nominal_episodes: int = 0,
-        widen_episodes: int = 0,
-        tolerance: float = 1.0,
+        curriculum: Curriculum = TASK_ITSELF,
         held_out: bool = False,
     ) -> None:
         if task not in TASKS:
             raise UserError(unknown("task", task, TASKS))
         if num_envs < 1 or threads < 1:
             raise UserError(f"num_envs and threads must be at least 1, got {num_envs} and {threads}")
-        if not 0.0 <= near_starts <= 1.0:
-            raise UserError(f"near_starts is a share in [0, 1], got {near_starts}")
         self.definition = TASKS[task]
-        self._near_starts, self._nominal_episodes, self._widen_episodes = near_starts, nominal_episodes, widen_episodes
-        self._rewarded = self.definition.threshold * tolerance
+        self._curriculum = curriculum
         self.dynamics = dynamics if isinstance(dynamics, DynamicsSet) else load_dynamics(dynamics)
         if not held_out:
             self.dynamics.check_trainable()
@@ -103,7 +94,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         self.privileged = privileged(self.definition)
         self.task = self.definition.spec(self.privileged.names)
         self.num_envs, self.render_mode = num_envs, "rgb_array"
-        self._initial = self.definition.initial(near_starts=near_starts > 0)
+        self._initial = self.definition.initial(near_starts=curriculum.near_starts > 0)
         self._surrogate = Surrogate(self.definition, self.dynamics.effects, num_envs) if self.dynamics.effects else None
         if self._surrogate is not None:
             self._initial = self._surrogate.altered(self._initial)
@@ -169,13 +160,6 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
             "is_success": success,
         }
 
-    def _width(self, episode: int) -> float:
-        """Share of the full set's distance from nominal that the curriculum allows in an episode."""
-        since = episode - self._nominal_episodes
-        if since >= self._widen_episodes:
-            return 1.0
-        return max(0.0, since / self._widen_episodes) if self._widen_episodes else 0.0
-
     def _draw(self, i: int, episode: int) -> Signals:
         """Everything random about an episode of environment ``i``."""
         streams = (np.random.default_rng([self._seed, episode, stream]) for stream in STREAMS)
@@ -183,12 +167,12 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         values = self._drawn_from.sample(dynamics.random(len(PARAMETERS)))
         if self.imposed is not None:
             values = self.imposed[i]
-        if (width := self._width(episode)) < 1.0:
+        if (width := self._curriculum.width(episode)) < 1.0:
             values = NOMINAL_VALUES + width * (values - NOMINAL_VALUES)
         self._values[i] = np.where(self._exists, values, NOMINAL_VALUES)
         if "object" in self.definition.features:
             self._object_starts[i] = self.definition.sample_start(self._initial, task)
-            is_near = near.random() < self._near_starts
+            is_near = near.random() < self._curriculum.near_starts
             self._held[i] = is_near and self._initial.held is not None and near.random() < 0.5
             if is_near:
                 self._object_starts[i] = self.definition.sample_near_start(self._initial, near)
@@ -290,7 +274,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any = None) -> Any:
         """Sparse reward over the last axis, for numpy arrays and for torch tensors."""
-        return compute_reward(achieved_goal, desired_goal, self._rewarded)
+        return compute_reward(achieved_goal, desired_goal, self._curriculum.tolerance * self.definition.threshold)
 
     def render(self, index: int = 0) -> NDArray[np.uint8]:  # type: ignore[override]  # gymnasium's takes no index and gives all
         """Picture ``[480, 480, 3]`` of one environment, its goal as a red ball. Does not disturb the simulation."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from sim2real.curriculum import Curriculum
 from sim2real.errors import UserError, at_least, unknown
 
 T = TypeVar("T")
@@ -25,8 +26,8 @@ class ConfigError(UserError):
 
 
 @dataclass(frozen=True)
-class EnvConfig:
-    """What the policy of a robot task is trained in."""
+class EnvConfig(Curriculum):
+    """What the policy of a robot task is trained in: the task, and how training episodes differ from it."""
 
     task: str = "FetchReach"
     """Name of a task, see ``sim2real list``."""
@@ -36,23 +37,10 @@ class EnvConfig:
     """Name of a packaged set of dynamics, or path of a YAML file with one."""
     threads: int = 2
     """Threads that step the environments; results do not depend on it."""
-    near_starts: float = 0.0
-    """Share of training episodes that begin almost in touch with the object or holding it (exploring starts);
-    evaluation never has any."""
-    tolerance: float = 1.0
-    """Share of the task's success distance within which training rewards. Below 1, a policy aims at the middle and not
-    at the rim, from where noise and sliding take the object out again. Evaluation always has the task's distance."""
-    nominal_episodes: int = 0
-    """Training episodes under nominal dynamics before they widen: where a task is hard to begin with."""
-    widen_episodes: int = 0
-    """Training episodes over which the dynamics grow from nominal to the full set (a curriculum); 0: full from the
-    start. Evaluation always has the full set."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(self, 1, "num_envs", "threads")
-        at_least(self, 0, "nominal_episodes", "widen_episodes")
-        if not 0.0 < self.tolerance <= 1.0:
-            raise ValueError(f"tolerance has to be above 0 and at most 1, got {self.tolerance}")
 
 
 @dataclass(frozen=True)

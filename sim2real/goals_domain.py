@@ -20,17 +20,7 @@ def _describe(env: EnvConfig) -> str:
 def _source(config: ExperimentConfig) -> GoalVectorEnv:
     e: EnvConfig = config.env
     seed = component_seed(config.seed, "training")
-    return make_vec(
-        e.task,
-        e.num_envs,
-        e.dynamics,
-        seed,
-        e.threads,
-        near_starts=e.near_starts,
-        nominal_episodes=e.nominal_episodes,
-        widen_episodes=e.widen_episodes,
-        tolerance=e.tolerance,
-    )
+    return make_vec(e.task, e.num_envs, e.dynamics, seed, e.threads, curriculum=e)
 
 
 def _training_scores(config: ExperimentConfig) -> TrainingScores:

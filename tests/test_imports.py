@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HELPERS = {
     "sim2real.types",
     "sim2real.errors",
+    "sim2real.curriculum",
     "sim2real.few_shot_types",
     "sim2real.meta_rl_types",
     "sim2real.search_types",
@@ -28,6 +29,7 @@ ALLOWED = {
     "sim2real.few_shot_types": {"sim2real.types"},
     "sim2real.search_types": {"sim2real.types", "sim2real.errors"},
     "sim2real.seeding": set(),
+    "sim2real.curriculum": {"sim2real.errors"},
     "sim2real.config": HELPERS,
     "sim2real.overlays": {*HELPERS, "sim2real.config", "sim2real.configs"},
     "sim2real.provenance": {"sim2real"},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from our_curves import curve, train
+from our_curves import curve, evaluations, train
 
 
 def row(samples: int, seconds: float, success: float | None = None) -> dict[str, Any]:
@@ -25,6 +25,15 @@ def test_evaluations_are_taken_off_the_clock() -> None:
         "seconds": 10.0,
         "evaluation_seconds": 12.0,
     }
+
+
+def test_evaluations_of_a_run_by_its_own_clock(tmp_path: Path) -> None:
+    rows = [row(100, 2), row(200, 9.04, 0.1), row(300, 11), row(400, 20.06, 0.6)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert evaluations(tmp_path) == [
+        {"samples": 200, "seconds": 9.0, "success": 0.1},
+        {"samples": 400, "seconds": 20.1, "success": 0.6},
+    ]
 
 
 def test_what_was_collected_during_an_evaluation_is_put_on_again() -> None:

@@ -10,6 +10,7 @@ import torch
 from gymnasium.utils import seeding
 from gymnasium_robotics.utils import rotations
 
+from sim2real.curriculum import Curriculum
 from sim2real.envs import compute_reward, is_success, make_vec
 from sim2real.envs.fetch import TASKS, THRESHOLD, euler
 
@@ -77,7 +78,7 @@ def test_exploring_starts_are_near_and_the_share_asked_for() -> None:
     gripper = TASKS["FetchPush"].initial().gripper[:2]
 
     def distances(near_starts: float) -> Any:
-        env = make_vec("FetchPush", 40, "nominal", seed=5, threads=1, near_starts=near_starts)
+        env = make_vec("FetchPush", 40, "nominal", seed=5, threads=1, curriculum=Curriculum(near_starts=near_starts))
         obs, _ = env.reset()
         env.close()
         return np.linalg.norm(obs["achieved_goal"][:, :2] - gripper, axis=1)
@@ -98,7 +99,9 @@ def test_only_exploring_starts_look_for_a_grasp() -> None:
 
 def test_exploring_starts_of_pick_and_place_lie_under_the_gripper_or_are_held() -> None:
     def start(near_starts: float) -> tuple[Any, Any]:
-        env = make_vec("FetchPickAndPlace", 40, "nominal", seed=5, threads=1, near_starts=near_starts)
+        env = make_vec(
+            "FetchPickAndPlace", 40, "nominal", seed=5, threads=1, curriculum=Curriculum(near_starts=near_starts)
+        )
         obs, _ = env.reset()
         return env, obs
 

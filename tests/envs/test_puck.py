@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sim2real.curriculum import Curriculum
 from sim2real.envs import INDEX, PARAMETERS, TASKS, load_dynamics, make_vec, puck_model
 from sim2real.envs.dynamics import ARM, HELD_JOINTS, exists
 from sim2real.envs.joints import READING_SIZE
@@ -228,7 +229,7 @@ def test_no_start_is_in_contact_with_the_arm(height: float) -> None:
 def test_random_actions_meet_the_puck_often_enough_to_learn_from() -> None:
     rng, moved = np.random.default_rng(0), []
     for near in (0.0, 1.0):
-        env = make_vec("FetchPuck", 16, "train", seed=0, threads=1, near_starts=near)
+        env = make_vec("FetchPuck", 16, "train", seed=0, threads=1, curriculum=Curriculum(near_starts=near))
         before = env.reset()[0]["achieved_goal"]
         for _ in range(env.task.horizon):
             obs, *_ = env.step(rng.uniform(-1, 1, (16, 7)).astype(np.float32))

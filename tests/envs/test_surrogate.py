@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sim2real.curriculum import Curriculum
 from sim2real.envs import PARAMETERS, TASKS, DynamicsError, DynamicsSet, load_dynamics, make_vec
 from sim2real.envs.dynamics_sets import NOMINAL, packaged
 from sim2real.envs.signals import shown, timetable
@@ -152,7 +153,7 @@ def test_pictures_by_hand() -> None:
 
 
 def test_a_slow_camera_shows_the_object_late_and_the_robot_at_once() -> None:
-    seen = play("FetchPuck", with_effects("camera"), steps=60, near_starts=1.0)
+    seen = play("FetchPuck", with_effects("camera"), steps=60, curriculum=Curriculum(near_starts=1.0))
     np.testing.assert_array_equal(seen["observation"][..., :36], seen["state"][..., :36])
     puck, true = seen["observation"][..., 36:39], seen["state"][..., 36:39]
     changes = (np.diff(puck[..., 0], axis=0) != 0).mean() / (np.diff(true[..., 0], axis=0) != 0).mean()

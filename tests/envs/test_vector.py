@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from sim2real.curriculum import Curriculum
 from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsSet, FetchVectorEnv, fetch, load_dynamics, make_vec
 from sim2real.envs.distribution import fixed
 from sim2real.envs.dynamics_sets import NOMINAL
@@ -327,7 +328,7 @@ def test_a_demonstration_is_what_the_hand_written_policy_does() -> None:
 
 
 def test_a_tolerance_tightens_rewards_and_not_success() -> None:
-    env = make_vec("FetchPuck", 2, "nominal", seed=3, threads=1, tolerance=0.5)
+    env = make_vec("FetchPuck", 2, "nominal", seed=3, threads=1, curriculum=Curriculum(tolerance=0.5))
     goal = np.zeros((3, 3))
     achieved = np.array([[0.03, 0.0, 0.0], [0.04, 0.0, 0.0], [0.08, 0.0, 0.0]])  # half of 0.07 m is 0.035 m
     assert env.compute_reward(achieved, goal).tolist() == [0.0, -1.0, -1.0]
@@ -341,7 +342,9 @@ def test_a_tolerance_tightens_rewards_and_not_success() -> None:
 
 @pytest.mark.parametrize("widen", [0, 4])
 def test_dynamics_are_nominal_before_they_widen(widen: int) -> None:
-    env = make_vec("FetchPush", 4, "train", seed=3, threads=1, nominal_episodes=8, widen_episodes=widen)
+    env = make_vec(
+        "FetchPush", 4, "train", seed=3, threads=1, curriculum=Curriculum(nominal_episodes=8, widen_episodes=widen)
+    )
     full = make_vec("FetchPush", 4, "train", seed=3, threads=1)
     nominal = np.array([PARAMETERS[i].nominal for i in full.privileged.indices])
     share = np.arange(4)[:, None] / 4 if widen else np.ones((4, 1))
@@ -352,7 +355,7 @@ def test_dynamics_are_nominal_before_they_widen(widen: int) -> None:
 
 def test_dynamics_widen_from_nominal_to_the_full_set() -> None:
     full = make_vec("FetchPush", 4, "train", seed=3, threads=1)
-    widening = make_vec("FetchPush", 4, "train", seed=3, threads=1, widen_episodes=8)
+    widening = make_vec("FetchPush", 4, "train", seed=3, threads=1, curriculum=Curriculum(widen_episodes=8))
     nominal = np.array([PARAMETERS[i].nominal for i in full.privileged.indices])
     for first in (0, 4, 8):  # episodes 0-3, 4-7 and 8-11
         values = full.reset()[1]["dynamics_values"]
