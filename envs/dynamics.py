@@ -16,8 +16,12 @@ from typing import Literal
 
 Operation = Literal["scale", "add", "set"]
 """How a drawn value meets the nominal one: multiplied by it, added to it, or instead of it."""
-Feature = Literal["", "object", "weld", "joints"]
-"""What only some tasks have: something to push, a weld that pulls the gripper, joints that are driven."""
+Feature = str
+"""What only some tasks have: ``object``: something to push; ``table``: what it stands on; ``fetch``: the Fetch robot;
+``weld``: a weld that pulls its gripper; ``joints``: that its seven joints are driven; ``joint_1`` and so on: a driven
+joint of another arm. The empty one is had by all."""
+MOST_JOINTS = 8
+"""Driven joints that an arm other than Fetch's can have."""
 Redraw = Literal["episode", "uniform", "exponential", "normal", "bernoulli"]
 """``episode``: the value itself holds for an episode. Otherwise the value is the level (maximum, mean, standard
 deviation, probability) of a draw from that distribution in every control step."""
@@ -30,7 +34,7 @@ class Write:
     field: str
     """Field of ``mujoco.MjModel``, for example ``body_mass``; ``gravity`` is ``model.opt.gravity``."""
     where: str
-    """Name of a selection of rows, see `sim2real.envs.physics.select`."""
+    """Name of a selection of rows, see `sim2real.envs.model_names`."""
     column: int | None = None
     """Column of the field, None for all of a row."""
 
@@ -116,18 +120,29 @@ def _mass(name: str, text: str, where: str, needs: Feature = "", inert: bool = F
     return DynamicsParameter(name, "x", text, low=1e-2, writes=writes, set_const=True, needs=needs, inert=inert)
 
 
-def _joint_damping(joint: str, inert: bool) -> DynamicsParameter:
+def _joint_damping(joint: str, needs: Feature = "joints", inert: bool = False) -> DynamicsParameter:
     text = f"viscous damping of the {joint} joint" + (", which is held" if inert else "")
     writes = (Write("dof_damping", joint),)
-    return DynamicsParameter(f"joint_damping_{joint}", "x", text, writes=writes, needs="joints", inert=inert)
+    return DynamicsParameter(f"joint_damping_{joint}", "x", text, writes=writes, needs=needs, inert=inert)
 
 
-def _controller_gain(joint: str) -> DynamicsParameter:
+def _controller_gain(joint: str, needs: Feature = "joints") -> DynamicsParameter:
     """Stiffness and damping of the position controller by the same factor."""
     places = (("actuator_gainprm", 0), ("actuator_biasprm", 1), ("actuator_biasprm", 2))
     writes = tuple(Write(field, joint, column) for field, column in places)
     text = f"gains of the {joint} joint's position controller"
-    return DynamicsParameter(f"controller_gain_{joint}", "x", text, low=0.1, writes=writes, needs="joints")
+    return DynamicsParameter(f"controller_gain_{joint}", "x", text, low=0.1, writes=writes, needs=needs)
+
+
+def _of_joint(k: int) -> tuple[DynamicsParameter, ...]:
+    """The k-th driven joint of an arm other than Fetch's, what it moves up to the next one, and its controller."""
+    joint, needs = str(k), f"joint_{k}"
+    mass = f"mass and inertia of all that joint {k} carries before the next"
+    return (
+        _mass(f"link_mass_{k}", mass, joint, needs),
+        _joint_damping(joint, needs),
+        _controller_gain(joint, needs),
+    )
 
 
 PARAMETERS: tuple[DynamicsParameter, ...] = (
@@ -173,7 +188,7 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         nominal=0.0,
         writes=(Write("dof_frictionloss", "arm"),),
     ),
-    *(_mass(f"link_mass_{link}", f"mass and inertia of the {link} link", link) for link in LINKS),
+    *(_mass(f"link_mass_{link}", f"mass and inertia of the {link} link", link, "fetch") for link in LINKS),
     _mass("link_mass_fingers", "mass and inertia of both fingers", "fingers", "weld"),
     DynamicsParameter("action_gain", "x", "gain from the commanded to the targeted displacement", low=0.1),
     DynamicsParameter("gravity", "x", "vertical gravity", writes=(Write("gravity", "all", 2),)),
@@ -187,6 +202,7 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         high=0.05,
         writes=(Write("body_pos", "table", 2),),
         set_const=True,
+        needs="table",
     ),
     DynamicsParameter(
         "action_delay",
@@ -260,9 +276,10 @@ PARAMETERS: tuple[DynamicsParameter, ...] = (
         _mass(f"link_mass_{k}", f"mass and inertia of the {k} link, which is held", k, "joints", True)
         for k in HELD_LINKS
     ),
-    *(_joint_damping(joint, inert=False) for joint in ARM),
+    *(_joint_damping(joint) for joint in ARM),
     *(_joint_damping(joint, inert=True) for joint in HELD_JOINTS),
     *(_controller_gain(joint) for joint in ARM),
+    *(parameter for k in range(1, MOST_JOINTS + 1) for parameter in _of_joint(k)),
 )
 
 INDEX: dict[str, int] = {parameter.name: i for i, parameter in enumerate(PARAMETERS)}

@@ -61,7 +61,7 @@ class FetchTask:
 
     @property
     def features(self) -> frozenset[str]:
-        return frozenset({"weld", "object"} if self.has_object else {"weld"})
+        return frozenset({"fetch", "table", "weld"} | ({"object"} if self.has_object else set()))
 
     @property
     def measured_goal(self) -> slice:
@@ -91,7 +91,7 @@ class FetchTask:
         )
 
     def robot(self, start: Initial) -> MocapRobot:
-        return MocapRobot(start, has_object=self.has_object, block_gripper=self.block_gripper)
+        return MocapRobot(start, self.features, block_gripper=self.block_gripper)
 
     def sample_start(self, start: Initial, rng: np.random.Generator) -> Array:
         """At least 10 cm from the gripper."""

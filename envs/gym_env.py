@@ -14,6 +14,7 @@ from sim2real.envs.vector import FetchVectorEnv
 from sim2real.errors import UserError, unknown
 
 MODES = ("rgb_array",)
+ENTRY_POINT, OWN_ARM = "sim2real.envs.gym_env:FetchEnv", "sim2real/OwnArm-v0"
 
 
 class FetchEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[Any]]):
@@ -71,13 +72,16 @@ def _first(obs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def register() -> None:
-    """Make every task known to gymnasium; calling it again changes nothing."""
+    """Make every task known to gymnasium; calling it again changes nothing. ``sim2real/OwnArm-v0`` takes the YAML file
+    of an arm of one's own as ``task``."""
+    if OWN_ARM not in gymnasium.registry:
+        gymnasium.register(OWN_ARM, entry_point=ENTRY_POINT)
     for task, definition in TASKS.items():
         name = f"sim2real/{task}-v0"
         if name not in gymnasium.registry:
             gymnasium.register(
                 name,
-                entry_point="sim2real.envs.gym_env:FetchEnv",
+                entry_point=ENTRY_POINT,
                 max_episode_steps=definition.horizon,
                 kwargs={"task": task},
             )

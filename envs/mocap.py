@@ -29,9 +29,9 @@ ROTATION = np.array([1.0, 0.0, 1.0, 0.0])
 class MocapRobot(Robot):
     """Commands [4]: displacement of the gripper's target (in metres) and of the fingers (in metres)."""
 
-    def __init__(self, start: Initial, *, has_object: bool, block_gripper: bool) -> None:
-        super().__init__(start, frozenset({"weld", "object"} if has_object else {"weld"}))
-        model, data = self.model, self.data
+    def __init__(self, start: Initial, features: frozenset[str], *, block_gripper: bool) -> None:
+        super().__init__(start, features)
+        model, data, has_object = self.model, self.data, "object" in features
         self._block_gripper = block_gripper
         self._grip = model.site("robot0:grip").id
         self._object = model.site("object0").id if has_object else -1

@@ -11,7 +11,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.envs.dynamics import ARM, INDEX, PARAMETERS, DynamicsParameter, Write, exists
+from sim2real.envs.dynamics import INDEX, PARAMETERS, DynamicsParameter, Write, exists
+from sim2real.envs.model_names import ModelNames
 from sim2real.envs.signals import Segment
 from sim2real.envs.task import Initial
 
@@ -37,36 +38,7 @@ DERIVED = (
     "light_dir0",
     "eq_data",
 )
-BODIES = {
-    "object": ["object0"],
-    "table": ["table0"],
-    "fingers": ["robot0:r_gripper_finger_link", "robot0:l_gripper_finger_link"],
-}
 STATISTICS = ("meaninertia", "meanmass", "meansize", "extent")
-
-
-def select(model: mujoco.MjModel, field: str, where: str) -> list[int]:
-    """Rows of ``field`` that the selection ``where`` names: ``object``, ``table``, ``fingers``, ``arm`` (the seven
-    joints), or the robot's own name of a link, joint or actuator (``shoulder_pan``)."""
-    if field == "gravity":
-        return [0]
-    if field.startswith("eq_"):
-        return [i for i in range(model.neq) if int(model.eq_type[i]) == int(mujoco.mjtEq.mjEQ_WELD)]
-    if field.startswith("actuator_"):
-        return [model.actuator(f"robot0:{where}").id]
-    if field.startswith("dof_"):
-        groups = {"arm": [joint_name(name) for name in ARM], "object": ["object0:joint"]}
-        wanted = [model.joint(name).id for name in groups.get(where, [joint_name(where)])]
-        return [i for i in range(model.nv) if int(model.dof_jntid[i]) in wanted]
-    ids = [model.body(name).id for name in BODIES.get(where, [f"robot0:{where}_link"])]
-    if field.startswith("geom_"):
-        return [i for i in range(model.ngeom) if int(model.geom_bodyid[i]) in ids]
-    return ids
-
-
-def joint_name(name: str) -> str:
-    """The model's name of a joint: the slides of the base are ``robot0:slide0``, all others ``robot0:..._joint``."""
-    return f"robot0:{name}" if name.startswith("slide") else f"robot0:{name}_joint"
 
 
 def field_view(model: mujoco.MjModel, field: str) -> Array:
@@ -78,9 +50,10 @@ def field_view(model: mujoco.MjModel, field: str) -> Array:
 class DynamicsWriter:
     """Writes dynamics values into one model, always starting from the compiled nominal model."""
 
-    def __init__(self, model: mujoco.MjModel, nominal: mujoco.MjModel, features: frozenset[str]) -> None:
-        self.model = model
-        self._nominal = nominal
+    def __init__(
+        self, model: mujoco.MjModel, nominal: mujoco.MjModel, names: ModelNames, features: frozenset[str]
+    ) -> None:
+        self.model, self._nominal, self._names = model, nominal, names
         self._parameters = [p for p in PARAMETERS if p.writes and exists(p, features)]
         fields = sorted({w.field for p in self._parameters for w in p.writes})
         self._restore = [(field_view(model, f), field_view(nominal, f).copy()) for f in (*fields, *DERIVED)]
@@ -90,7 +63,7 @@ class DynamicsWriter:
         self._written: Array | None = None
 
     def _target(self, write: Write) -> tuple[Array, Any]:
-        rows = select(self.model, write.field, write.where)
+        rows = self._names.select(self.model, write.field, write.where)
         view = field_view(self.model, write.field)
         return view, rows if write.column is None else (rows, write.column)
 
@@ -132,7 +105,7 @@ class Robot(ABC):
         self.start = start
         self.model = model = copy.copy(start.model)
         self.data = data = mujoco.MjData(model)
-        self.writer = DynamicsWriter(model, start.model, features)
+        self.writer = DynamicsWriter(model, start.model, start.names, features)
         self._object_pos = data.qpos[-7:-4] if "object" in features else None
         self.play: Play | None = None
         """What comes between a commanded target and the one that is acted on; None: nothing."""

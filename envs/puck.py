@@ -31,11 +31,11 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.envs import joints, puck_model
+from sim2real.envs import puck_model
 from sim2real.envs.dynamics import ARM
-from sim2real.envs.joints import JointRobot
+from sim2real.envs.joints import JointRobot, Layout, offsets
 from sim2real.envs.task import Array, Encoder, Initial, xyz
-from sim2real.types import Element, TaskSpec
+from sim2real.types import TaskSpec
 
 HORIZON = 100
 CONTROL_DT = 0.04
@@ -50,6 +50,7 @@ MAX_OFFSET = puck_model.VELOCITY_LIMITS * CONTROL_DT / (1 - np.exp(-RATE * CONTR
 """Offset for an action of 1 (in rad)."""
 CLEARANCE = 0.11
 """Least distance of a start from the gripper, centre to centre (in metres)."""
+LAYOUT = Layout(len(ARM), has_object=True)
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,15 @@ class PuckTask:
 
     name: str = "FetchPuck"
 
-    features: ClassVar[frozenset[str]] = frozenset({"joints", "object"})
+    features: ClassVar[frozenset[str]] = frozenset({"fetch", "joints", "object", "table"})
     horizon: ClassVar[int] = HORIZON
     threshold: ClassVar[float] = THRESHOLD
     gained: ClassVar[int] = len(ARM)
-    reading_size: ClassVar[int] = joints.READING_SIZE
-    encoders: ClassVar[tuple[Encoder, ...]] = joints.ENCODERS
+    reading_size: ClassVar[int] = LAYOUT.size
+    encoders: ClassVar[tuple[Encoder, ...]] = LAYOUT.encoders
     control_dt: ClassVar[float] = CONTROL_DT
-    measured_goal: ClassVar[slice] = slice(36, 39)
-    seen: ClassVar[NDArray[np.int64]] = joints.OBJECT
+    measured_goal: ClassVar[slice] = LAYOUT.measured_goal
+    seen: ClassVar[NDArray[np.int64]] = LAYOUT.seen
 
     def initial(self, *, near_starts: bool = False) -> Initial:
         model = puck_model.build().compile()
@@ -80,7 +81,7 @@ class PuckTask:
         return Initial(model, 0.0, data.qpos.copy(), data.qvel.copy(), gripper, height)
 
     def robot(self, start: Initial) -> JointRobot:
-        return JointRobot(start)
+        return JointRobot(start, LAYOUT, self.features, "robot0:grip")
 
     def sample_start(self, start: Initial, rng: np.random.Generator) -> Array:
         """At least `CLEARANCE` from the gripper."""
@@ -100,60 +101,24 @@ class PuckTask:
         return np.array([*place, start.object_height + table_height])
 
     def observation(self, reading: Array) -> Array:
-        angle, puck, grip = reading[:, joints.JOINT_POS], reading[:, joints.OBJECT_POS], reading[:, joints.GRIP_POS]
-        quaternion = reading[:, joints.OBJECT_QUAT]
-        parts = [
-            np.sin(angle),
-            np.cos(angle),
-            reading[:, joints.JOINT_VEL],
-            grip,
-            reading[:, joints.GRIP_MAT],
-            reading[:, joints.GRIP_VEL],
-            puck,
-            puck - grip,
-            np.where(quaternion[:, :1] < 0, -quaternion, quaternion),  # q and -q are one rotation
-            reading[:, joints.OBJECT_VEL],
-            reading[:, joints.OBJECT_SPIN],
-        ]
-        return np.concatenate(parts, axis=1)
+        return LAYOUT.observation(reading)
 
     def achieved_goal(self, reading: Array) -> Array:
         """The puck's centre."""
-        return reading[:, joints.OBJECT_POS].copy()
+        return LAYOUT.achieved_goal(reading)
 
     def spec(self, dynamics_names: tuple[str, ...]) -> TaskSpec:
-        offsets = (
-            Element(f"{name}_joint_offset", "rad", "target/joint/displacement", "present joint angle") for name in ARM
-        )
         return TaskSpec(
             name=self.name,
             horizon=HORIZON,
             control_dt=CONTROL_DT,
-            observation=_observation_elements(),
+            observation=LAYOUT.elements(ARM, "puck"),
             goal=tuple(xyz("goal_position", "m", "command/body/position", "world")),
-            action=tuple(offsets),
+            action=offsets(ARM),
             action_scale=tuple(map(float, MAX_OFFSET)),
             dynamics_names=dynamics_names,
             success_threshold=THRESHOLD,
         )
-
-
-def _observation_elements() -> tuple[Element, ...]:
-    """Name, unit, kind and frame of each element of an observation, in its order."""
-    axes = [f"{row}{column}" for row in "xyz" for column in "xyz"]
-    return (
-        *(Element(f"{name}_joint_sine", "1", "state/joint/position_sine", "joint") for name in ARM),
-        *(Element(f"{name}_joint_cosine", "1", "state/joint/position_cosine", "joint") for name in ARM),
-        *(Element(f"{name}_joint_velocity", "rad/s", "state/joint/velocity", "joint") for name in ARM),
-        *xyz("gripper_position", "m", "state/body/position", "world"),
-        *(Element(f"gripper_rotation_{axis}", "1", "state/body/rotation_matrix", "world") for axis in axes),
-        *xyz("gripper_velocity", "m/s", "state/body/linear_velocity", "world"),
-        *xyz("puck_position", "m", "state/body/position", "world"),
-        *xyz("puck_relative_position", "m", "state/body/position", "gripper position, world axes"),
-        *(Element(f"puck_quaternion_{axis}", "1", "state/body/quaternion", "world") for axis in "wxyz"),
-        *xyz("puck_velocity", "m/s", "state/body/linear_velocity", "world"),
-        *xyz("puck_angular_velocity", "rad/s", "state/body/angular_velocity", "world"),
-    )
 
 
 PUCK = PuckTask()

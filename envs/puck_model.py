@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.envs.dynamics import ARM, HELD_JOINTS, HELD_LINKS
-from sim2real.envs.physics import joint_name
+from sim2real.envs.model_names import joint_name
 
 KP, KD = 4000.0, 150.0
 """Stiffness (in N m/rad) and damping (in N m s/rad) of every position controller. With the stock joint damping of 50

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-LOOK_AT = (1.3, 0.75, 0.55)
-DISTANCE, AZIMUTH, ELEVATION = 2.5, 132.0, -14.0
-"""gymnasium-robotics' camera (in metres and degrees)."""
+AZIMUTH, ELEVATION = 132.0, -14.0
+"""gymnasium-robotics' camera (in degrees)."""
 SIZE = 480
 
 
 class Camera:
     """Renders any model that differs from ``model`` in numbers only."""
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, model: mujoco.MjModel, look_at: Sequence[float], distance: float) -> None:
         try:
             self._renderer = mujoco.Renderer(model, SIZE, SIZE)
         except Exception as error:  # every OpenGL platform raises something else
@@ -34,8 +34,8 @@ class Camera:
         self._scratch = mujoco.MjData(model)
         self._target = model.site("target0").id
         self._camera = camera = mujoco.MjvCamera()
-        camera.lookat[:] = LOOK_AT
-        camera.distance, camera.azimuth, camera.elevation = DISTANCE, AZIMUTH, ELEVATION
+        camera.lookat[:] = look_at
+        camera.distance, camera.azimuth, camera.elevation = distance, AZIMUTH, ELEVATION
 
     def picture(self, model: mujoco.MjModel, data: mujoco.MjData, goal: NDArray[Any]) -> NDArray[np.uint8]:
         """``[480, 480, 3]``. Works on a copy of ``data``: the goal's site is moved there, and PickAndPlace continues

@@ -13,13 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.envs.reference import STD
 from sim2real.envs.scripted_puck import ScriptedPusher
+from sim2real.errors import UserError
 
 Array = NDArray[np.float64]
 
 
 def scripted(task: str, obs: Mapping[str, NDArray[Any]]) -> Array:
     """Actions ``[N, A]`` for the observation of N environments of ``task``; Slide is pushed, which rarely suffices."""
+    if task not in STD:
+        raise UserError(f"there is no hand-written policy for {task}; set agent.demonstrations to 0")
     if task == "FetchPuck":
         return _pusher()(obs)
     grip, goal = obs["observation"][:, :3], obs["desired_goal"]

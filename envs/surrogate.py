@@ -18,7 +18,6 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.envs.dynamics import ARM
 from sim2real.envs.physics import Robot
 from sim2real.envs.signals import Disturbance
 from sim2real.envs.task import Array, Initial, Task
@@ -128,7 +127,7 @@ class Stiction:
     """Friction of the arm's joints that depends on their speed (Stribeck): kept in the model's ``dof_frictionloss``."""
 
     def __init__(self, robot: Robot) -> None:
-        places = [int(robot.model.joint(f"robot0:{name}_joint").dofadr[0]) for name in ARM]
+        places = [int(robot.model.joint(name).dofadr[0]) for name in robot.start.names.joints["arm"]]
         arm = slice(places[0], places[-1] + 1)
         self._speed, self._friction = robot.data.qvel[arm], robot.model.dof_frictionloss[arm]
 
@@ -160,8 +159,8 @@ class Surrogate:
 
     def equip(self, robots: Sequence[Robot]) -> None:
         """Give N robots the drives that the effects mean."""
-        joints = "joints" in self._task.features
-        width = (JOINT_PLAY if joints else WELD_PLAY) if "backlash" in self._effects else 0.0
+        play = WELD_PLAY if "weld" in self._task.features else JOINT_PLAY
+        width = play if "backlash" in self._effects else 0.0
         tick = self._task.encoders[0].resolution if "encoders" in self._effects else 0.0
         for robot in robots:
             if "stiction" in self._effects:

@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.envs.model_names import FETCH, ModelNames
 from sim2real.types import Element, TaskSpec
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ class Initial:
     """Position of the gripper, the middle of starts and goals [3] (in metres)."""
     object_height: float
     """Height of a resting object's centre, 0 without an object (in metres)."""
+    names: ModelNames = FETCH
+    """What the model calls its parts."""
+    look_at: tuple[float, float, float] = (1.3, 0.75, 0.55)
+    """Where the camera of pictures looks (in metres)."""
+    camera_distance: float = 2.5
+    """How far it is from there (in metres)."""
     held: Array | None = None
     """Joint positions with the object between the fingers, clear of the table, for exploring starts; None without them
     and where it can't be grasped."""
@@ -53,13 +60,14 @@ class Encoder:
 class Task(Protocol):
     """One task as data and small functions."""
 
+    def __hash__(self) -> int: ...
+
     @property
     def name(self) -> str: ...
 
     @property
     def features(self) -> frozenset[str]:
-        """What there is that dynamics can act on: ``object``, ``weld``, ``joints``
-        (see `sim2real.envs.dynamics.DynamicsParameter.needs`)."""
+        """What there is that dynamics can act on (see `sim2real.envs.dynamics.DynamicsParameter.needs`)."""
         ...
 
     @property

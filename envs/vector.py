@@ -25,10 +25,10 @@ from sim2real.envs.signals import Signals, draw_signals
 from sim2real.envs.spaces import observation_space
 from sim2real.envs.surrogate import Surrogate
 from sim2real.envs.task import compute_reward, is_success
-from sim2real.envs.tasks import TASKS
+from sim2real.envs.tasks import find
 from sim2real.envs.threads import Threads
 from sim2real.envs.variations import DynamicsChange
-from sim2real.errors import UserError, unknown
+from sim2real.errors import UserError
 from sim2real.types import FloatArray, Obs, State
 
 Array = NDArray[np.float64]
@@ -47,7 +47,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
     ``default_rng([seed, k, stream])``. The n-th `reset` after seeding starts episodes ``n N ... (n + 1) N - 1``.
 
     Args:
-        task: one of `sim2real.envs.TASKS`, for example ``FetchPush``.
+        task: one of `sim2real.envs.TASKS`, for example ``FetchPush``, or the YAML file of an arm of one's own.
         num_envs: N; each takes about 9 MiB of memory.
         dynamics: a set, the name of a packaged one (``nominal``, ``train``, ``unseen``, ...), or the path of a YAML
             file.
@@ -81,11 +81,9 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         curriculum: Curriculum = TASK_ITSELF,
         held_out: bool = False,
     ) -> None:
-        if task not in TASKS:
-            raise UserError(unknown("task", task, TASKS))
         if num_envs < 1 or threads < 1:
             raise UserError(f"num_envs and threads must be at least 1, got {num_envs} and {threads}")
-        self.definition = TASKS[task]
+        self.definition = find(task)
         self._curriculum = curriculum
         self.dynamics = dynamics if isinstance(dynamics, DynamicsSet) else load_dynamics(dynamics)
         if not held_out:
@@ -102,7 +100,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
         self._robots = [self.definition.robot(self._initial) for _ in range(num_envs)]
         if self._surrogate is not None:
             self._surrogate.equip(self._robots)
-        self._reference_std = reference_std(task)
+        self._reference_std = reference_std(self.definition)
         self._exists = np.array([exists(p, self.definition.features) for p in PARAMETERS])
         self._threads = Threads(threads, num_envs)
         self._camera: Camera | None = None
@@ -279,7 +277,8 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
     def render(self, index: int = 0) -> NDArray[np.uint8]:  # type: ignore[override]  # gymnasium's takes no index and gives all
         """Picture ``[480, 480, 3]`` of one environment, its goal as a red ball. Does not disturb the simulation."""
         if self._camera is None:
-            self._camera = Camera(self._initial.model)
+            start = self._initial
+            self._camera = Camera(start.model, start.look_at, start.camera_distance)
         robot = self._robots[index]
         return self._camera.picture(robot.model, robot.data, self._goals[index])
 

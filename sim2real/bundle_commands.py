@@ -79,7 +79,7 @@ def _export_foreign(
 ) -> tuple[Path, str]:
     """The bundle of a model of another library, proved on episodes of its own dynamics, and its environment."""
     from sim2real.bundle_documents import About
-    from sim2real.envs import TASKS
+    from sim2real.envs import is_task
     from sim2real.export import export_policy
     from sim2real.foreign_source import open_foreign
     from sim2real.golden import episode_readings
@@ -89,7 +89,7 @@ def _export_foreign(
     readings = functools.partial(episode_readings, make_env(task, DYNAMICS[0], episodes=2))
     meta, about = {**model.origin(), "env": {"id": foreign.env}}, About(trained={"versions": model.versions})
     folder = export_policy(out, policy, meta, about=about, readings=readings, measure=measure)
-    return folder, id_of(task) if task in TASKS else task
+    return folder, id_of(task) if is_task(task) else task
 
 
 def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:
@@ -130,11 +130,11 @@ def drill(bundle: Path, safety: Path | None, dynamics: str, *, episodes: int, se
 def _measure(task: str, dynamics: Sequence[str], episodes: int) -> Measure | None:
     """The evaluation of a bundle under sets of dynamics; tasks of other libraries don't say what theirs are."""
     from sim2real.bundle_evaluation import Setting, evaluate_bundle
-    from sim2real.envs import TASKS, load_dynamics
+    from sim2real.envs import is_task, load_dynamics
 
     settings = {
         name: Setting(
-            functools.partial(make_env, task, name, episodes), load_dynamics(name).to_dict() if task in TASKS else {}
+            functools.partial(make_env, task, name, episodes), load_dynamics(name).to_dict() if is_task(task) else {}
         )
         for name in dynamics
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium import spaces
 
-from sim2real.envs import TASKS, fetch
+from sim2real.envs import TASKS, fetch, find, is_task
 from sim2real.errors import UserError
 from sim2real.foreign_env import ForeignVectorEnv, make
 from sim2real.foreign_interface import Interface, Place, interface_of
@@ -68,13 +68,13 @@ def task_of(env_id: str) -> str:
 
 def interface(task: str) -> Interface:
     """What a model meets in a task of ours, or in an environment of gymnasium. Raises ``UserError`` for unknown ids."""
-    if task not in TASKS:
+    if not is_task(task):
         env = make(task)
         try:
             return interface_of(task, env)
         finally:
             env.close()
-    definition = TASKS[task]
+    definition = find(task)
     spec = definition.spec(())
     terms = Term("observation", "sensor", spec.observation), Term("desired_goal", "command", spec.goal)
     entries = {term.name: Place(term.name, 0, len(term.elements)) for term in terms}

@@ -51,20 +51,20 @@ def open_policy(source: Path, foreign: ForeignOptions | None = None) -> tuple[Po
 
 def dynamics_of(task: str, dynamics: Sequence[str] | None) -> Sequence[str]:
     """What was asked for; else all that the task has."""
-    from sim2real.envs import TASKS
+    from sim2real.envs import is_task
 
-    return dynamics or (DYNAMICS if task in TASKS else DYNAMICS[:1])
+    return dynamics or (DYNAMICS if is_task(task) else DYNAMICS[:1])
 
 
 def make_env(
     task: str, dynamics: str, episodes: int, threads: int | None = None, held_out: bool = True
 ) -> GoalVectorEnv:
     """Environments of a task of ours, or of an id of gymnasium's."""
-    from sim2real.envs import TASKS, make_vec
+    from sim2real.envs import is_task, make_vec
     from sim2real.foreign_source import make_foreign_env
 
     num_envs = min(episodes, MAX_ENVS)
-    if task not in TASKS:
+    if not is_task(task):
         return make_foreign_env(task, dynamics, num_envs)
     return make_vec(task, num_envs, dynamics, threads=threads or os.cpu_count() or 1, held_out=held_out)
 
@@ -76,8 +76,8 @@ def refuse_dynamics(source: Path, dynamics: Sequence[str] | None) -> None:
 
 
 def id_of(task: str) -> str:
-    """``FetchPush`` -> ``sim2real/FetchPush-v0``."""
-    return f"sim2real/{task}-v0"
+    """``FetchPush`` -> ``sim2real/FetchPush-v0``; the file of an arm of one's own stays what it is."""
+    return task if task.endswith((".yaml", ".yml")) else f"sim2real/{task}-v0"
 
 
 def check_episodes(episodes: int, seed: int) -> None:

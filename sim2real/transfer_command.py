@@ -13,7 +13,7 @@ from typing import Any
 
 from sim2real import transfer as analysis
 from sim2real.bootstrap import Resolved
-from sim2real.envs import PARAMETERS, TASKS, DynamicsSet, load_dynamics, make_vec
+from sim2real.envs import PARAMETERS, TASKS, DynamicsSet, find, is_task, load_dynamics, make_vec
 from sim2real.envs.variations import GROUPS, active, levels, members, span, with_values
 from sim2real.errors import UserError, unknown
 from sim2real.evaluate import Evaluation
@@ -88,7 +88,7 @@ def open_kinds(sources: Sequence[Path]) -> list[PolicyKind]:
         if (source / "config.yaml").is_file():
             runs.append((source, read_config(source)))
         _, task = open_policy(source)  # raises where there is no policy
-        if task not in TASKS:
+        if not is_task(task):
             raise UserError(f"{source} is a policy for {task}, which has no sets of dynamics: {', '.join(TASKS)} have")
         if not (source / "config.yaml").is_file():
             bundles.append((source, task))
@@ -120,12 +120,12 @@ def _conditions(options: Options, task: str) -> Conditions:
 
 def _groups_of(base: str, task: str) -> dict[str, str]:
     """Group -> setting without it, for the groups that ``base`` randomises."""
-    varied = active(load_dynamics(base).of(task), TASKS[task].features)
+    varied = active(load_dynamics(base).of(task), find(task).features)
     return {group: f"{base}:{group}" for group in GROUPS if set(members(group)) & set(varied)}
 
 
 def _swept(options: Options, base: DynamicsSet, task: str) -> tuple[str, ...]:
-    known = active(base, TASKS[task].features)
+    known = active(base, find(task).features)
     chosen = known if options.sweep == ("all",) else options.sweep
     for name in (*chosen, *(options.heat or ())):
         if name not in known:
@@ -202,7 +202,7 @@ def _heat(
 
 def _ranges(base: str, task: str) -> dict[str, tuple[float, float, bool]]:
     dynamics = load_dynamics(base).of(task)
-    return {name: span(dynamics, name) for name in active(dynamics, TASKS[task].features)}
+    return {name: span(dynamics, name) for name in active(dynamics, find(task).features)}
 
 
 def _clips(

@@ -82,6 +82,7 @@ ALLOWED = {
         "sim2real.memory",
     },
     "sim2real.envs": {*HELPERS, "sim2real.envs", "sim2real.configs"},
+    "sim2real.envs.own_arm": {*HELPERS, "sim2real.envs", "sim2real.config", "sim2real.overlays"},
     "sim2real.operations": set(),
     "sim2real.agents": {
         *HELPERS,

@@ -12,7 +12,6 @@ import pytest
 
 from sim2real.deploy.ros2_mapping import load_mapping
 from sim2real.deploy.ros2_robot import Ros2Robot
-from sim2real.envs import joints
 from sim2real.envs.dynamics import ARM
 from sim2real.envs.joints import JointRobot
 from sim2real.envs.puck import CONTROL_DT, MAX_OFFSET, PUCK, RATE
@@ -43,7 +42,7 @@ def robot(ros: Ros) -> Iterator[Ros2Robot]:
 @pytest.fixture
 def simulated() -> JointRobot:
     """Everything turned and moving; the puck's quaternion has a negative w."""
-    sim = JointRobot(PUCK.initial())
+    sim = PUCK.robot(PUCK.initial())
     positions, speeds = arm_addresses(sim.model)
     sim.data.qpos[positions], sim.data.qvel[speeds] = ANGLES, np.linspace(-1, 1, 7)
     sim.data.qpos[-7:] = 1.3, 0.6, 0.8, -0.5, 0.1, -0.7, 0.5
@@ -98,7 +97,7 @@ def test_readings_are_those_of_training(sign: float, ros: Ros, robot: Ros2Robot,
     deliver(ros, simulated, sign)
     found = robot.read()
     assert found is not None
-    row = np.zeros(joints.READING_SIZE)
+    row = np.zeros(PUCK.reading_size)
     simulated._read(row)
     expected = PUCK.observation(row[None])[0]
     names = [element.name for element in SPEC.observation]

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsParameter, load_dynamics, puck_model
-from sim2real.envs.dynamics import ARM, Write, exists
+from sim2real.envs.dynamics import Write, exists
 from sim2real.envs.fetch import TASKS as FETCH_TASKS
 from sim2real.envs.mocap import READING_SIZE
-from sim2real.envs.physics import BODIES, DynamicsWriter, Robot, joint_name
+from sim2real.envs.model_names import FETCH
+from sim2real.envs.physics import DynamicsWriter, Robot
 from sim2real.envs.signals import Segment
 from sim2real.envs.task import Initial
 
@@ -71,12 +72,11 @@ def compiled(task: str, changes: dict[str, float]) -> mujoco.MjModel:
 def edits(spec: Any, write: Write) -> Iterable[tuple[Any, str, int | None]]:
     bodies = []
     if write.field.startswith(("body_", "geom_")):
-        bodies = [spec.body(name) for name in BODIES.get(write.where, [f"robot0:{write.where}_link"])]
+        bodies = [spec.body(name) for name in FETCH.bodies[write.where]]
     geoms = [geom for body in bodies for geom in body.geoms]
     joints = []
     if write.field.startswith("dof_"):
-        groups = {"arm": [joint_name(name) for name in ARM], "object": ["object0:joint"]}
-        joints = [spec.joint(name) for name in groups.get(write.where, [joint_name(write.where)])]
+        joints = [spec.joint(name) for name in FETCH.joints[write.where]]
     match write.field:
         case "gravity":
             return [(spec.option, "gravity", write.column)]
@@ -248,7 +248,7 @@ def test_the_shared_nominal_model_is_never_written() -> None:
 
 def test_a_writer_serves_any_copy_of_the_model() -> None:
     env: Any = gymnasium.make("FetchPush-v4").unwrapped
-    DynamicsWriter(env.model, start("FetchPush").model, TASKS["FetchPush"].features).write(
+    DynamicsWriter(env.model, start("FetchPush").model, FETCH, TASKS["FetchPush"].features).write(
         values_with(gravity=0.5), env.data
     )
     assert env.model.opt.gravity[2] == -9.81 / 2

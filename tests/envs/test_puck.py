@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from sim2real.curriculum import Curriculum
 from sim2real.envs import INDEX, PARAMETERS, TASKS, load_dynamics, make_vec, puck_model
 from sim2real.envs.dynamics import ARM, HELD_JOINTS, exists
-from sim2real.envs.joints import READING_SIZE
-from sim2real.envs.puck import MAX_OFFSET, PUCK
+from sim2real.envs.puck import LAYOUT, MAX_OFFSET, PUCK
 from sim2real.envs.reference import reference_std
 from sim2real.envs.signals import Segment
 from sim2real.envs.task import Initial
@@ -35,9 +34,9 @@ def values_with(**changes: float) -> Array:
 
 
 def ride(values: Array, offsets: Array, puck: tuple[float, float] = (1.3, 0.75)) -> Array:
-    """Readings [T+1, READING_SIZE] when the same offsets [T, 7] are commanded under ``values``."""
+    """Readings [T+1, LAYOUT.size] when the same offsets [T, 7] are commanded under ``values``."""
     robot, steps = PUCK.robot(start()), len(offsets)
-    readings = np.zeros((2 * (steps + 1), READING_SIZE))
+    readings = np.zeros((2 * (steps + 1), LAYOUT.size))
     robot.reset(values, np.array(puck), readings[0])
     commands = np.vstack([offsets, np.zeros(7)])
     for t in range(steps):
@@ -53,7 +52,7 @@ def test_sizes_and_times_of_the_paper() -> None:
     assert spec.sizes == {"observation": 52, "goal": 3, "action": 7, "dynamics": 0}
     assert (spec.horizon, spec.control_dt, spec.success_threshold) == (100, 0.04, 0.07)
     assert round(spec.control_dt / start().model.opt.timestep) == 20
-    assert len(reference_std("FetchPuck")) == 52
+    assert len(reference_std(PUCK)) == 52
 
 
 def test_elements_are_named_once_and_say_what_they_are() -> None:
@@ -145,7 +144,7 @@ def test_an_offset_of_one_moves_each_joint_at_its_real_velocity_limit() -> None:
 
 def test_a_target_beyond_a_joints_limit_is_cut_there() -> None:
     robot = PUCK.robot(start())
-    robot.reset(NOMINAL, np.array([1.5, 1.0]), np.zeros(READING_SIZE))
+    robot.reset(NOMINAL, np.array([1.5, 1.0]), np.zeros(LAYOUT.size))
     robot._command(np.full(7, 10.0))
     assert robot.data.ctrl[[0, 1, 3, 5]] == pytest.approx([1.6056, 1.518, 2.251, 2.16])
     assert robot.data.ctrl[2] == pytest.approx(10.0)  # turns without end
@@ -161,7 +160,7 @@ def test_what_is_held_stays_and_its_parameters_change_nothing() -> None:
         changed = ride(values_with(**{p.name: value for p in inert}), offsets)
         np.testing.assert_allclose(changed, reference, atol=1e-6)
     robot = PUCK.robot(start())
-    robot.reset(NOMINAL, np.array([1.3, 0.75]), np.zeros(READING_SIZE))
+    robot.reset(NOMINAL, np.array([1.3, 0.75]), np.zeros(LAYOUT.size))
     robot.data.ctrl[:] = 1.0
     mujoco.mj_step(robot.model, robot.data, nstep=500)
     for name in HELD_JOINTS:
@@ -179,7 +178,7 @@ def test_every_other_parameter_of_the_arm_changes_the_motion(name: str) -> None:
 
 
 def test_an_observation_by_hand() -> None:
-    reading = np.zeros((1, READING_SIZE))
+    reading = np.zeros((1, LAYOUT.size))
     reading[0, 0], reading[0, 7], reading[0, 14:17] = np.pi / 6, 0.3, (1.0, 2.0, 3.0)
     reading[0, 29:32], reading[0, 32:36] = (1.1, 2.2, 2.5), (-0.6, 0.0, 0.0, 0.8)
     seen = PUCK.observation(reading)[0]
@@ -193,7 +192,7 @@ def test_an_observation_by_hand() -> None:
 
 
 def test_a_pucks_angular_velocity_is_in_the_worlds_axes() -> None:
-    robot, reading = PUCK.robot(start()), np.zeros(READING_SIZE)
+    robot, reading = PUCK.robot(start()), np.zeros(LAYOUT.size)
     robot.reset(NOMINAL, np.array([1.3, 0.75]), reading)
     robot.data.qpos[-4:] = np.sqrt(0.5), np.sqrt(0.5), 0.0, 0.0  # a quarter turn about x takes z to -y
     robot.data.qvel[-3:] = 0.0, 0.0, 2.0
@@ -221,7 +220,7 @@ def test_no_start_is_in_contact_with_the_arm(height: float) -> None:
     robot, rng = PUCK.robot(start()), np.random.default_rng(0)
     arm = {i for i in range(robot.model.ngeom) if "robot0:" in robot.model.geom(i).name}
     for _ in range(20):
-        robot.reset(values_with(table_height=height), PUCK.sample_near_start(start(), rng), np.zeros(READING_SIZE))
+        robot.reset(values_with(table_height=height), PUCK.sample_near_start(start(), rng), np.zeros(LAYOUT.size))
         pairs = [{int(c.geom1), int(c.geom2)} for c in robot.data.contact if c.dist < 0]
         assert not any(pair & arm for pair in pairs)
 
