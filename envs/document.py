@@ -6,12 +6,21 @@ import sys
 from pathlib import Path
 
 from sim2real.envs.distribution import Distribution
-from sim2real.envs.dynamics import PARAMETERS, DynamicsParameter
+from sim2real.envs.dynamics import MOST_JOINTS, PARAMETERS, DynamicsParameter
 from sim2real.envs.dynamics_sets import DynamicsSet, load_dynamics
 
 BEGIN, END = "<!-- parameters: begin -->", "<!-- parameters: end -->"
 HEAD = ("Parameter", "Tasks", "What", "Unit", "Writes", "Redrawn", "Nominal", "`train`", "`unseen`")
-TASKS_WITH = {"": "all", "object": "with an object", "weld": "not the puck", "joints": "puck"}
+TASKS_WITH = {
+    "": "all",
+    "object": "with an object",
+    "table": "with a table",
+    "fetch": "of Fetch",
+    "weld": "of Fetch, not the puck",
+    "joints": "puck",
+    "joint_1": "own arm",
+}
+"""What a parameter needs -> which tasks have it. Those of an own arm's further joints are like those of its first."""
 PUCK = "FetchPuck"
 EACH_STEP = {
     "uniform": "each step, uniform up to it",
@@ -26,7 +35,7 @@ def table() -> str:
     train, unseen = load_dynamics("train"), load_dynamics("unseen")
     rows = [
         (
-            f"`{p.name}`",
+            f"`{p.name}`" + (f" to `{MOST_JOINTS}`" if p.needs == "joint_1" else ""),
             TASKS_WITH[p.needs],
             p.text,
             p.unit,
@@ -37,6 +46,7 @@ def table() -> str:
             "as `train`" if _column(p, unseen) == _column(p, train) else _column(p, unseen),
         )
         for p in PARAMETERS
+        if p.needs in TASKS_WITH
     ]
     lines = [HEAD, ("---",) * len(HEAD), *rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in lines)
@@ -47,7 +57,7 @@ def _column(parameter: DynamicsParameter, dynamics: DynamicsSet) -> str:
     general, puck = _range(dynamics[parameter.name]), _range(dynamics.of(PUCK)[parameter.name])
     if parameter.needs == "joints":
         return puck
-    return general if general == puck or parameter.needs == "weld" else f"{general}; puck: {puck}"
+    return general if general == puck or parameter.needs in ("weld", "joint_1") else f"{general}; puck: {puck}"
 
 
 def _writes(parameter: DynamicsParameter) -> str:

@@ -154,6 +154,7 @@ class JointRobot(Robot):
         limits = np.array([j.range if model.jnt_limited[j.id] else (-np.inf, np.inf) for j in driven])
         self._low, self._high = limits.T
         self._drives = [model.actuator(name).id for name in start.names.actuators.values()]
+        self.stiffness = model.actuator_gainprm[self._drives, 0].copy()
         self._ctrl, self._qvel = data.ctrl, data.qvel
         self._object_pose, self._object_vel = data.qpos[-7:], data.qvel[-6:]
         self._linear = np.zeros((3, model.nv))

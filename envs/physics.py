@@ -111,6 +111,8 @@ class Robot(ABC):
         """What comes between a commanded target and the one that is acted on; None: nothing."""
         self.rub: Callable[[], None] | None = None
         """Called before every stretch of simulation, to set friction that depends on speed; None: nothing."""
+        self.stiffness: Array | None = None
+        """Nominal, of the joints' position controllers (in N m/rad); None where there are none."""
 
     def reset(self, values: Array, object_start: Array | None, reading: Array) -> None:
         """Begin an episode with dynamics ``values``; fill ``reading``. The object lies at ``object_start`` [2] or, for

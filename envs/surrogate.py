@@ -39,6 +39,8 @@ JOINT_PLAY, WELD_PLAY = 0.008, 0.004
 """Width of the play: of a joint (in rad), and along each axis where a weld pulls the gripper (in metres)."""
 RESTING_FRICTION, MOVING_FRICTION, STICK_SPEED = 30.0, 12.0, 0.02
 """In N m, N m and rad/s: friction falls from the first to the second around that speed (Stribeck)."""
+STIFFNESS = 4000.0
+"""Of the joints with that friction (in N m/rad); joints of another stiffness have it in proportion."""
 FRICTION_INTERVAL = 5.0
 """Time between two updates of that friction (in ms)."""
 ENTER_BURST, LEAVE_BURST = 0.03, 0.3
@@ -130,11 +132,13 @@ class Stiction:
         places = [int(robot.model.joint(name).dofadr[0]) for name in robot.start.names.joints["arm"]]
         arm = slice(places[0], places[-1] + 1)
         self._speed, self._friction = robot.data.qvel[arm], robot.model.dof_frictionloss[arm]
+        share = 1.0 if robot.stiffness is None else robot.stiffness / STIFFNESS
+        self._resting, self._moving = share * RESTING_FRICTION, share * MOVING_FRICTION
 
     def __call__(self) -> None:
         """Set the friction for the speeds of this moment."""
         stick = np.exp(-((self._speed / STICK_SPEED) ** 2))
-        self._friction[:] = MOVING_FRICTION + (RESTING_FRICTION - MOVING_FRICTION) * stick
+        self._friction[:] = self._moving + (self._resting - self._moving) * stick
 
 
 def miscalibration(rng: np.random.Generator) -> tuple[Array, float]:

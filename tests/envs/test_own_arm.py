@@ -208,6 +208,15 @@ def test_controllers_take_the_place_of_motors(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.actuator_biasprm[:, 2], np.negative(gains["kd"]))
 
 
+def test_a_surrogates_joints_stick_in_proportion_to_their_controllers() -> None:
+    env = make_vec(REACH, 1, "surrogate", threads=1, held_out=True)
+    env.reset()
+    robot = env._robots[0]
+    assert robot.rub is not None
+    robot.rub()  # at rest: 30 N m where the stiffness is 4000 N m/rad
+    np.testing.assert_allclose(robot.model.dof_frictionloss, 30 / 4000 * np.array([60, 60, 60, 20, 10]))
+
+
 def test_there_is_no_file_and_no_hand_written_policy() -> None:
     with pytest.raises(UserError, match=r"there is no arm 'none\.yaml'"):
         find("none.yaml")
