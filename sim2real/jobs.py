@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import sys
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sim2real.collect import rollout
-from sim2real.envs import DynamicsSet, FetchVectorEnv, make_vec
+from sim2real.envs import DynamicsSet, FetchVectorEnv, find, make_vec
+from sim2real.envs.privileged import privileged
 from sim2real.envs.variations import DynamicsChange
+from sim2real.episode_store import EpisodeStore, digest
 from sim2real.evaluate import Evaluation, join, summarise
 from sim2real.memory import Disturbed, Intervention, Trace, Watched, join_traces
 from sim2real.pool import run_jobs
@@ -47,27 +50,62 @@ class Job:
     count: int
 
 
-def evaluate_cells(cells: Mapping[Key, Cell], *, workers: int) -> dict[Key, Evaluation]:
-    """Score every cell; the result does not depend on ``workers``."""
-    parts = _run(_evaluate, list(cells.values()), workers)
-    return {key: join(part, cell.episodes) for (key, cell), part in zip(cells.items(), parts, strict=True)}
+def evaluate_cells(
+    cells: Mapping[Key, Cell], *, workers: int, store: EpisodeStore | None = None
+) -> dict[Key, Evaluation]:
+    """Score every cell; the result does not depend on ``workers``, nor on what ``store`` holds already."""
+    jobs = _jobs(cells.values())
+    found = [_stored(store, job) if store else None for job in jobs]
+    missing = [job for job, parts in zip(jobs, found, strict=True) if not parts]
+    there = sum(job.count for job in jobs) - sum(job.count for job in missing)
+    if there:
+        print(f"{there:,} episodes were there already", file=sys.stderr)
+
+    def keep(job: Job, parts: list[Evaluation]) -> None:
+        if store:
+            store.put(_described(job), parts)
+
+    new = iter(run_jobs(_evaluate, missing, workers=workers, size=lambda job: job.count, keep=keep) if missing else [])
+    parts = iter([known or next(new) for known in found])
+    return {key: join(_next_parts(cell, parts), cell.episodes) for key, cell in cells.items()}
 
 
 def trace_cells(cells: Mapping[Key, Cell], *, workers: int) -> dict[Key, Trace]:
     """Watch the memory in every cell; the policies need one."""
-    parts = _run(_trace, list(cells.values()), workers)
-    return {key: join_traces(part, cell.episodes) for (key, cell), part in zip(cells.items(), parts, strict=True)}
+    parts = iter(run_jobs(_trace, _jobs(cells.values()), workers=workers, size=lambda job: job.count))
+    return {key: join_traces(_next_parts(cell, parts), cell.episodes) for key, cell in cells.items()}
 
 
-def _run(work: Callable[[Job], list[Part]], cells: Sequence[Cell], workers: int) -> list[list[Part]]:
-    """The parts of each cell, in order."""
-    jobs = [
+def _jobs(cells: Iterable[Cell]) -> list[Job]:
+    return [
         Job(cell, first, min(CHUNK, cell.episodes - first))
         for cell in cells
         for first in range(0, cell.episodes, CHUNK)
     ]
-    results = iter(run_jobs(work, jobs, workers=workers, size=lambda job: job.count))
-    return [[part for _ in range(0, cell.episodes, CHUNK) for part in next(results)] for cell in cells]
+
+
+def _next_parts(cell: Cell, parts: Iterator[list[Part]]) -> list[Part]:
+    """The parts of a cell, from those of all jobs in their order."""
+    return [part for _ in range(0, cell.episodes, CHUNK) for part in next(parts)]
+
+
+def _described(job: Job) -> dict[str, Any]:
+    """What decides a job's episodes, but for the program."""
+    cell, policy = job.cell, job.cell.source / "policy"
+    own = Path(cell.task)  # an arm of one's own is a file
+    return {
+        "policy": digest(policy if policy.is_dir() else cell.source),
+        "task": [cell.task, digest(own) if own.is_file() else ""],
+        "dynamics": cell.dynamics.to_dict(),
+        "together": min(cell.episodes, MAX_ENVS),
+        "disturbed": [repr(cell.intervention), repr(cell.change)],
+        "episodes": [cell.seed, job.first, job.count],
+    }
+
+
+def _stored(store: EpisodeStore, job: Job) -> list[Evaluation] | None:
+    task = find(job.cell.task)
+    return store.get(_described(job), task.spec(privileged(task).names), job.cell.seed)
 
 
 def _evaluate(job: Job) -> list[Evaluation]:

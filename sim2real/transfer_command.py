@@ -15,6 +15,7 @@ from sim2real import transfer as analysis
 from sim2real.bootstrap import Resolved
 from sim2real.envs import PARAMETERS, TASKS, DynamicsSet, find, is_task, load_dynamics, make_vec
 from sim2real.envs.variations import GROUPS, active, levels, members, span, with_values
+from sim2real.episode_store import EpisodeStore
 from sim2real.errors import UserError, unknown
 from sim2real.evaluate import Evaluation
 from sim2real.jobs import Cell, evaluate_cells
@@ -47,7 +48,10 @@ class Options:
 
 
 def transfer(sources: Sequence[Path], out: Path | None, options: Options) -> int:
-    """Evaluate, write ``transfer.json``, ``episodes.csv``, videos and ``transfer.html`` to ``out``, print a table."""
+    """Evaluate, write ``transfer.json``, ``episodes.csv``, videos and ``transfer.html`` to ``out``, print a table.
+
+    Episodes are kept in ``out/episodes`` as they come; a call that finds some there computes only the others.
+    """
     kinds = open_kinds(sources)
     folder = out or kinds[0].sources[0] / "transfer"
     conditions = _conditions(options, kinds[0].task)  # wrong names are known before any work
@@ -60,7 +64,7 @@ def transfer(sources: Sequence[Path], out: Path | None, options: Options) -> int
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--out {folder} is a file; give a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    done = evaluate_cells(cells, workers=options.workers)
+    done = evaluate_cells(cells, workers=options.workers, store=EpisodeStore(folder / "episodes"))
 
     def of(key: tuple[Any, ...]) -> dict[str, list[Evaluation]]:
         return {kind.name: [done[kind.name, source, key] for source in kind.sources] for kind in kinds}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.envs import load_dynamics, make_vec
-from sim2real.evaluate import evaluate
-from sim2real.jobs import Cell, evaluate_cells
+from sim2real.episode_store import EpisodeStore
+from sim2real.evaluate import Evaluation, evaluate
+from sim2real.jobs import Cell, Job, _evaluate, evaluate_cells
 from sim2real.memory import Intervention
 from sim2real.record import RecordError
 from sim2real.sources import open_policy
@@ -61,6 +63,35 @@ def test_cells_give_what_evaluate_gives_whatever_the_number_of_workers(runs: Pat
         np.testing.assert_array_equal(getattr(one["plain"], name), getattr(reference, name))
         np.testing.assert_array_equal(getattr(one["long"], name), getattr(long, name))
     assert (one["plain"].final_distance != one["frozen"].final_distance).any()
+
+
+def test_episodes_that_are_there_are_not_computed_again(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, train = EpisodeStore(tmp_path), load_dynamics("train")
+    lstm, ff = (Cell(runs / name, "FetchReach", train, 66, 3) for name in ("lstm_s0", "ff_s0"))
+    first = evaluate_cells({"lstm": lstm}, workers=1, store=store)
+    assert len(list(tmp_path.iterdir())) == 2  # 64 and 2 episodes
+    computed: list[int] = []
+
+    def counted(job: Job) -> list[Evaluation]:
+        computed.append(job.count)
+        return _evaluate(job)
+
+    monkeypatch.setattr("sim2real.jobs._evaluate", counted)
+    both = evaluate_cells({"ff": ff, "lstm": lstm}, workers=1, store=store)
+    assert computed == [64, 2] and "66 episodes were there already" in capsys.readouterr().err
+    for field in dataclasses.fields(Evaluation):
+        np.testing.assert_array_equal(getattr(first["lstm"], field.name), getattr(both["lstm"], field.name))
+    for other in (
+        dataclasses.replace(lstm, seed=4),
+        dataclasses.replace(lstm, dynamics=load_dynamics("unseen")),
+        dataclasses.replace(lstm, intervention=Intervention("frozen", 0)),
+    ):
+        evaluate_cells({"other": other}, workers=1, store=store)
+    monkeypatch.setattr("sim2real.episode_store.program", lambda: "changed")
+    evaluate_cells({"lstm": lstm}, workers=1, store=store)
+    assert computed == [64, 2] * 5
 
 
 def test_transfer_writes_rows_episodes_and_one_page(
