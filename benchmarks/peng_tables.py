@@ -1,6 +1,6 @@
 """The tables of docs/peng2017.md, from the files under results/ alone; written by `benchmarks/results_table.py`.
 
-``results/transfer_puck.json`` is the ``transfer.json`` of `sim2real transfer` with a run of each of the four presets.
+``results/transfer_puck.json`` comes from ``benchmarks/puck.py``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ POLICIES = (
     ("puck_hist", "FF + Hist", "0.87 ± 0.03", "0.70 ± 0.10"),
     ("puck_ff", "FF", "0.83 ± 0.04", "0.67 ± 0.14"),
     ("puck_norand", "FF no Rand", "0.51 ± 0.05", "0.00 ± 0.00"),
+    ("puck_lstm_2M", "LSTM, twice the samples", "", ""),
 )
 """Preset, the paper's name, its success under random dynamics and on the robot."""
 SETTINGS = ("train", "surrogate", "surrogate_soft_contact")
@@ -65,28 +66,25 @@ def differences() -> list[str]:
 
 def curves() -> list[str]:
     """Success while training, by the samples seen."""
-    marks = range(200_000, 1_000_001, 200_000)
-    head = ("preset, seed", *(f"{mark // 1000} k" for mark in marks), "best", "minutes")
-    rows = [
-        (
-            f"`{preset}`, {seed['seed']}",
-            *(_near(seed, mark) for mark in marks),
-            _best(seed),
-            f"{seed['train_minutes']:.0f}",
-        )
-        for preset, *_ in POLICIES
-        for seed in (load(preset) or {"seeds": []})["seeds"]
-    ]
-    return table(head, *rows) if rows else unmeasured(*head)
+    result = load("transfer_puck")
+    marks = (200_000, 400_000, 600_000, 800_000, 1_000_000, 1_500_000, 2_000_000)
+    head = ("run", *(f"{mark // 1000} k" for mark in marks), "best", "minutes")
+    if result is None:
+        return unmeasured(*head)
+    rows = (
+        (f"`{name}`", *(_near(run, mark) for mark in marks), _best(run), f"{run['minutes']:.0f}")
+        for name, run in result["training"].items()
+    )
+    return table(head, *rows)
 
 
-def _near(seed: Result, samples: int) -> str:
+def _near(run: Result, samples: int) -> str:
     """Success at the first evaluation from ``samples`` on."""
-    return next((f"{point['success']:.2f}" for point in seed["evaluations"] if point["samples"] >= samples), "-")
+    return next((f"{point['success']:.2f}" for point in run["evaluations"] if point["samples"] >= samples), "-")
 
 
-def _best(seed: Result) -> str:
-    point = max(seed["evaluations"], key=lambda point: point["success"])
+def _best(run: Result) -> str:
+    point = max(run["evaluations"], key=lambda point: point["success"])
     return f"{point['success']:.2f} ({point['samples'] / 1000:.0f} k)"
 
 
