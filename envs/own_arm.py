@@ -33,6 +33,8 @@ NEAR = (0.005, 0.03)
 """Gap between the puck's rim and the gripper's middle in an exploring start (in metres)."""
 CLEARANCE = 0.05
 """Least gap between them in any other start (in metres)."""
+INSIDE = 0.005
+"""How far two bodies may be inside each other at the start (in metres)."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ class OwnArm:
         for actuator, angle in zip(actuators, arm.home, strict=True):
             data.actuator(actuator).ctrl[0] = angle
         mujoco.mj_forward(model, data)
+        _check_clear(model, data)
         height = arm.region.centre[2] + arm.puck.half_height if arm.puck else 0.0
         start = Initial(
             model,
@@ -232,6 +235,16 @@ def _check_reach(joint: Any, angle: float) -> None:
             f"home: {joint.name} at {angle:g} rad is outside of the joint's range, {low:.4g} to {high:.4g} rad (ranges "
             'are in degrees unless the model says <compiler angle="radian"/>)'
         )
+
+
+def _check_clear(model: mujoco.MjModel, data: mujoco.MjData) -> None:
+    for contact in data.contact:
+        pair = [model.body(int(model.geom_bodyid[geom])).name for geom in contact.geom]
+        if contact.dist < -INSIDE and "object0" not in pair:  # the puck is put elsewhere
+            raise UserError(
+                f"home: {pair[0]} and {pair[1]} are {-1000 * contact.dist:.0f} mm inside each other and would stick; "
+                "change home, the region, or the model's collision shapes"
+            )
 
 
 @functools.cache

@@ -185,6 +185,11 @@ def test_mistakes_are_named(changes: dict[str, Any], message: str, tmp_path: Pat
     [
         ('<position name="lift" joint="lift"/>', '<motor joint="lift"/>', "one that follows no positions; give a cont"),
         ('<position name="lift" joint="lift"/>', "", "the model has none"),
+        (
+            'name="turret" pos="0 0 0.095"',
+            'name="turret" pos="0 0 0.08"',
+            "base and turret are 10 mm inside each other",
+        ),
         ('<joint name="roll" axis', '<joint name="roll" type="slide" axis', "roll does not turn"),
         ("<worldbody>", "<worldbdy>", "MuJoCo does not read"),
     ],
