@@ -33,12 +33,12 @@ from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNo
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
-import sim2real.envs  # noqa: F401 - registers the gymnasium ids
 from publishing import described, write_json
+from sim2real.envs import id_of  # registers the ids, too
 from sim2real.evaluate import evaluate
 from sim2real.provenance import version_of
 from sim2real.seeding import component_seed
-from sim2real.sources import id_of, make_env
+from sim2real.sources import make_env
 from sim2real.types import FloatArray, Obs
 
 KEYS = ("observation", "achieved_goal", "desired_goal")

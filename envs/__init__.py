@@ -16,7 +16,7 @@ from sim2real.envs.dynamics import INDEX, PARAMETERS, DynamicsParameter
 from sim2real.envs.dynamics_sets import DynamicsError, DynamicsSet, load_dynamics
 from sim2real.envs.gym_env import FetchEnv, register
 from sim2real.envs.task import Task, compute_reward, is_success
-from sim2real.envs.tasks import TASKS, find, is_task
+from sim2real.envs.tasks import TASKS, find, id_of, is_task
 from sim2real.envs.vector import FetchVectorEnv, make_vec
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Task",
     "compute_reward",
     "find",
+    "id_of",
     "is_success",
     "is_task",
     "load_dynamics",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.envs.dynamics_sets import DynamicsSet
-from sim2real.envs.tasks import TASKS
+from sim2real.envs.tasks import TASKS, id_of
 from sim2real.envs.vector import FetchVectorEnv
 from sim2real.errors import UserError, unknown
 
@@ -77,7 +77,7 @@ def register() -> None:
     if OWN_ARM not in gymnasium.registry:
         gymnasium.register(OWN_ARM, entry_point=ENTRY_POINT)
     for task, definition in TASKS.items():
-        name = f"sim2real/{task}-v0"
+        name = id_of(task)
         if name not in gymnasium.registry:
             gymnasium.register(
                 name,

@@ -24,3 +24,9 @@ def find(name: str) -> Task:
     if not is_task(name):
         raise UserError(unknown("task", name, TASKS) + ", or the YAML file of an arm of your own")
     return own_arm.load_arm(name)
+
+
+def id_of(name: str) -> str:
+    """What gymnasium knows a packaged task by: ``FetchPush`` -> ``sim2real/FetchPush-v0``; any other name stays what it
+    is."""
+    return f"sim2real/{name}-v0" if name in TASKS else name

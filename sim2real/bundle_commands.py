@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.errors import UserError
-from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, id_of, make_env, refuse_dynamics
+from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, make_env, refuse_dynamics
 from sim2real.types import GoalVectorEnv
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _request(run_dir: Path, out: Path, episodes: int) -> ExportRequest:
 def _export_run(run_dir: Path, out: Path, dynamics: Sequence[str], episodes: int) -> tuple[Path, str]:
     """The bundle of a run's best policy, proved on episodes of the dynamics it was trained on, and its environment."""
     from sim2real.bundle_documents import About
-    from sim2real.envs import load_dynamics
+    from sim2real.envs import id_of, load_dynamics
     from sim2real.export import export as write
     from sim2real.golden import episode_readings
     from sim2real.runs import read_config
@@ -79,7 +79,7 @@ def _export_foreign(
 ) -> tuple[Path, str]:
     """The bundle of a model of another library, proved on episodes of its own dynamics, and its environment."""
     from sim2real.bundle_documents import About
-    from sim2real.envs import is_task
+    from sim2real.envs import id_of
     from sim2real.export import export_policy
     from sim2real.foreign_source import open_foreign
     from sim2real.golden import episode_readings
@@ -89,7 +89,7 @@ def _export_foreign(
     readings = functools.partial(episode_readings, make_env(task, DYNAMICS[0], episodes=2))
     meta, about = {**model.origin(), "env": {"id": foreign.env}}, About(trained={"versions": model.versions})
     folder = export_policy(out, policy, meta, about=about, readings=readings, measure=measure)
-    return folder, id_of(task) if is_task(task) else task
+    return folder, id_of(task)
 
 
 def simulated(env_id: str, dynamics: str) -> GoalVectorEnv:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sim2real.config import ConfigError, ExperimentConfig, load_experiment
 from sim2real.errors import UserError, unknown
 from sim2real.overlays import parse_override, presets, read_overlay
-from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, id_of, make_env, open_policy, refuse_dynamics
+from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, make_env, open_policy, refuse_dynamics
 
 if TYPE_CHECKING:
     from sim2real.domains import Domain
@@ -165,7 +165,7 @@ def video_file(source: Path) -> Path:
 
 def list_all() -> int:
     """Print what can be named on the command line."""
-    from sim2real.envs import TASKS
+    from sim2real.envs import TASKS, id_of
     from sim2real.envs.dynamics_sets import packaged
     from sim2real.envs.families import FAMILIES
     from sim2real.envs.variations import GROUPS
@@ -178,6 +178,7 @@ def list_all() -> int:
     print("tasks, for env.task and as ids for `sim2real run --env` and gymnasium.make:")
     for name in TASKS:
         print(f"  {name:<{width}}  {id_of(name)}")
+    print("or the path of a YAML file that describes an arm of your own, see examples/own_arm")
     print("families of tasks, for env.family of meta-reinforcement learning:")
     print("  " + ", ".join(FAMILIES))
     print("dynamics, for env.dynamics and --dynamics (or the path of a YAML file):")

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium import spaces
 
-from sim2real.envs import TASKS, fetch, find, is_task
+from sim2real.envs import TASKS, fetch, find, id_of, is_task
 from sim2real.errors import UserError
 from sim2real.foreign_env import ForeignVectorEnv, make
 from sim2real.foreign_interface import Interface, Place, interface_of
-from sim2real.sources import id_of
 from sim2real.types import Term
 
 if TYPE_CHECKING:

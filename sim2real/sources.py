@@ -75,11 +75,6 @@ def refuse_dynamics(source: Path, dynamics: Sequence[str] | None) -> None:
         raise UserError(f"--dynamics is for policies of robot tasks; {source} is scored on unseen tasks")
 
 
-def id_of(task: str) -> str:
-    """``FetchPush`` -> ``sim2real/FetchPush-v0``; the file of an arm of one's own stays what it is."""
-    return task if task.endswith((".yaml", ".yml")) else f"sim2real/{task}-v0"
-
-
 def check_episodes(episodes: int, seed: int) -> None:
     """Raise ``UserError`` for numbers that no evaluation has."""
     for option, value, least in (("--episodes", episodes, 1), ("--seed", seed, 0)):
