@@ -108,9 +108,9 @@ class Layout:
         """Name, unit, kind and frame of each element of an observation; ``thing`` is what the object is called."""
         axes = [f"{row}{column}" for row in "xyz" for column in "xyz"]
         robot = (
-            *(Element(f"{name}_joint_sine", "1", "state/joint/position_sine", "joint") for name in joints),
-            *(Element(f"{name}_joint_cosine", "1", "state/joint/position_cosine", "joint") for name in joints),
-            *(Element(f"{name}_joint_velocity", "rad/s", "state/joint/velocity", "joint") for name in joints),
+            *(Element(f"{name}_sine", "1", "state/joint/position_sine", "joint") for name in joints),
+            *(Element(f"{name}_cosine", "1", "state/joint/position_cosine", "joint") for name in joints),
+            *(Element(f"{name}_velocity", "rad/s", "state/joint/velocity", "joint") for name in joints),
             *xyz("gripper_position", "m", "state/body/position", "world"),
             *(Element(f"gripper_rotation_{axis}", "1", "state/body/rotation_matrix", "world") for axis in axes),
             *xyz("gripper_velocity", "m/s", "state/body/linear_velocity", "world"),
@@ -134,7 +134,7 @@ def _after(before: slice, length: int) -> slice:
 def offsets(joints: Sequence[str]) -> tuple[Element, ...]:
     """The elements of an action."""
     return tuple(
-        Element(f"{name}_joint_offset", "rad", "target/joint/displacement", "present joint angle") for name in joints
+        Element(f"{name}_offset", "rad", "target/joint/displacement", "present joint angle") for name in joints
     )
 
 

@@ -50,6 +50,8 @@ MAX_OFFSET = puck_model.VELOCITY_LIMITS * CONTROL_DT / (1 - np.exp(-RATE * CONTR
 """Offset for an action of 1 (in rad)."""
 CLEARANCE = 0.11
 """Least distance of a start from the gripper, centre to centre (in metres)."""
+JOINTS = tuple(f"{name}_joint" for name in ARM)
+"""Names of the real robot's joints."""
 LAYOUT = Layout(len(ARM), has_object=True)
 
 
@@ -112,9 +114,9 @@ class PuckTask:
             name=self.name,
             horizon=HORIZON,
             control_dt=CONTROL_DT,
-            observation=LAYOUT.elements(ARM, "puck"),
+            observation=LAYOUT.elements(JOINTS, "puck"),
             goal=tuple(xyz("goal_position", "m", "command/body/position", "world")),
-            action=offsets(ARM),
+            action=offsets(JOINTS),
             action_scale=tuple(map(float, MAX_OFFSET)),
             dynamics_names=dynamics_names,
             success_threshold=THRESHOLD,

@@ -60,7 +60,7 @@ def test_the_gripper_is_where_the_angles_put_it() -> None:
 def test_observations_and_actions_say_what_they_are() -> None:
     spec = find(REACH).spec(())
     assert spec.sizes == {"observation": 30, "goal": 3, "action": 5, "dynamics": 0}
-    assert [e.name for e in spec.action][:2] == ["pan_joint_offset", "lift_joint_offset"]
+    assert [e.name for e in spec.action][:2] == ["pan_offset", "lift_offset"]
     np.testing.assert_allclose(spec.action_scale, np.array([2, 2, 2.5, 3, 3]) / 25)
     assert find(PUSH).spec(()).sizes["observation"] == 46
     obs, _ = make_vec(REACH, 2, "nominal", threads=1).reset()
