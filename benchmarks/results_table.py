@@ -74,7 +74,7 @@ def readme() -> dict[str, list[str]]:
         "PRESET`), on two cores that other work shared; the files hold intervals, versions and commits."
     )
     puck = (
-        "The puck task of Peng et al. 2017 with seven joints and 95 randomised parameters, one seed a policy "
+        "The puck task of Peng et al. 2017 with seven joints and 95 randomised parameters, two seeds a policy "
         "([file](results/transfer_puck.json); what differs from the paper: [docs/peng2017.md](docs/peng2017.md)):"
     )
     results = [note, "", *presets(), "", puck, "", *peng_tables.success(), "", *ratios()]
