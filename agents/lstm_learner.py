@@ -40,7 +40,9 @@ class LSTMLearner(ConditionedLearner):
     def __init__(self, config: LSTMLearnerConfig, spec: FewShotSpec) -> None:
         super().__init__(config, spec)
         size, outputs = self.embed.size, spec.output_size
-        self.norm = nn.LayerNorm(size)
+        # Untrained embeddings of any two drawings are nearly one vector: the LSTM learns to ignore them, and nothing
+        # trains the encoder. Without what a batch has in common, learning begins at once.
+        self.embed.layers.append(nn.BatchNorm1d(size, affine=False))
         # One more input says whether the label is there: a blank must not look like the number 0.
         self.lstm = nn.LSTM(size + outputs + 1, config.units, config.layers, batch_first=True)
         self.head = nn.Linear(config.units, outputs)
@@ -49,7 +51,7 @@ class LSTMLearner(ConditionedLearner):
         """The state after the support set: h and c, each [B, layers, units]."""
         labels = one_hot(targets, self.spec.ways) if self.spec.kind == "classification" else targets
         known = torch.cat([labels.to(embedded.dtype), torch.ones_like(embedded[..., :1])], -1)
-        pairs = torch.cat([self.norm(embedded), known], -1)
+        pairs = torch.cat([embedded, known], -1)
         h, c = self.lstm(pairs)[1]
         return h.transpose(0, 1), c.transpose(0, 1)
 
@@ -57,7 +59,7 @@ class LSTMLearner(ConditionedLearner):
         """[B, Q, O], every query from the same state."""
         tasks, queries, _ = embedded.shape
         blank = embedded.new_zeros((tasks, queries, self.spec.output_size + 1))
-        asked = torch.cat([self.norm(embedded), blank], -1).reshape(tasks * queries, 1, -1)
+        asked = torch.cat([embedded, blank], -1).reshape(tasks * queries, 1, -1)
         # [B, L, H] -> [L, B * Q, H]
         h, c = (s.transpose(0, 1)[:, :, None].expand(-1, -1, queries, -1).flatten(1, 2).contiguous() for s in context)
         return self.head(self.lstm(asked, (h, c))[0]).reshape(tasks, queries, -1)  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from our_curves import evaluations
+from our_curves import training
 from publishing import publish
 from sim2real.sources import DYNAMICS
 
@@ -38,15 +38,7 @@ def train_and_score(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     if not is_scored(scores, args):
         evaluation = ["--episodes", str(args.episodes), "--seed", str(args.eval_seed), "--json", str(scores)]
         call(log, "evaluate", str(run_dir), "--dynamics", *args.dynamics, *evaluation)
-    run = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    return {
-        "seed": seed,
-        "train_minutes": round(run["seconds"] / 60, 2),
-        "train_samples": run["samples"],
-        "train_commit": run["commit"],
-        "evaluations": evaluations(run_dir),
-        "rows": json.loads(scores.read_text(encoding="utf-8"))["rows"],
-    }
+    return {"seed": seed, **training(run_dir), "rows": json.loads(scores.read_text(encoding="utf-8"))["rows"]}
 
 
 def is_scored(scores: Path, args: argparse.Namespace) -> bool:

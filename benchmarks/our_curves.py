@@ -8,6 +8,7 @@ the collector did meanwhile shows as a shorter next iteration and is put on agai
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import statistics
@@ -63,6 +64,17 @@ def evaluations(run_dir: Path) -> list[Row]:
         for row in read_metrics(run_dir)
         if SUCCESS in row
     ]
+
+
+def training(run_dir: Path) -> dict[str, Any]:
+    """How long a run took, from what commit, and how it learned."""
+    run = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    return {
+        "minutes": round(run["seconds"] / 60, 2),
+        "samples": run["samples"],
+        "commit": run["commit"],
+        "evaluations": evaluations(run_dir),
+    }
 
 
 def _usual_iteration(rows: Sequence[Row]) -> float:

@@ -13,14 +13,13 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from headline import call
-from our_curves import evaluations
+from our_curves import training
+from peng_tables import SETTINGS
 from publishing import publish
 
 PRESETS = ("puck_lstm", "puck_hist", "puck_ff", "puck_norand")
-SETTINGS = ("train", "surrogate", "surrogate_soft_contact")
 LONGER = "puck_lstm_2M"
 """One more run: the first LSTM with twice the samples."""
 BULKY = ("curves", "sweeps", "heat", "clips", "leave_one_out", "command", "versions", "commit", "machine")
@@ -34,18 +33,6 @@ def plan(seeds: list[int]) -> Iterator[tuple[str, list[str]]]:
             yield f"{preset}_s{seed}", [preset, "--seed", str(seed)]
     options = [PRESETS[0], "--seed", str(seeds[0]), "--set", "trainer.total_samples=2_000_000"]
     yield f"{LONGER}_s{seeds[0]}", options
-
-
-def training(run_dir: Path) -> dict[str, Any]:
-    """How long a run took and how it learned."""
-    run = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    minutes = round(run["seconds"] / 60, 1)
-    return {
-        "minutes": minutes,
-        "samples": run["samples"],
-        "commit": run["commit"],
-        "evaluations": evaluations(run_dir),
-    }
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def _preset_row(name: str, what: str, asked: str) -> tuple[str, ...]:
     if result is None:
         return (f"`{name}`", what, MISSING, *[""] * len(DYNAMICS), asked)
     cells = (success_cell(result, setting) for setting in DYNAMICS)
-    minutes = (f"{seed['train_minutes']:.1f} ({seed['train_samples'] / 1000:.0f} k)" for seed in result["seeds"])
+    minutes = (f"{seed['minutes']:.1f} ({seed['samples'] / 1000:.0f} k)" for seed in result["seeds"])
     return (f"[`{name}`](results/{name}.json)", what, *cells, ", ".join(minutes), asked)
 
 

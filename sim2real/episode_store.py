@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from sim2real.evaluate import Evaluation
+from sim2real.folders import replaced_file
 from sim2real.provenance import PACKAGES, version_of
 from sim2real.types import TaskSpec
 
@@ -43,10 +44,8 @@ class EpisodeStore:
         """Keep the parts of a job."""
         path = self._path(job)
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        with new.open("wb") as file:
+        with replaced_file(path) as new, new.open("wb") as file:
             np.savez(file, **{f"{k}_{c}": getattr(part, c) for k, part in enumerate(parts) for c in COLUMNS})
-        os.replace(new, path)
 
     def _path(self, job: Mapping[str, Any]) -> Path:
         text = json.dumps({**job, "program": program()}, sort_keys=True)

@@ -50,11 +50,18 @@ def complete_directory(path: Path) -> Path | None:
     return next((folder for folder in (path, _beside(path, "old")) if folder.is_dir()), None)
 
 
+@contextlib.contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """A path to write to; on leaving, that file stands at ``path``. A kill leaves the old one or the new one."""
+    new = _beside(path, "new")
+    yield new
+    os.replace(new, path)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a file in one step, so that a kill leaves the old or the new one."""
-    new = _beside(path, "new")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, path)
+    with replaced_file(path) as new:
+        new.write_text(text, encoding="utf-8")
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from sim2real.evaluate import Evaluation, join, summarise
 from sim2real.memory import Disturbed, Intervention, Trace, Watched, join_traces
 from sim2real.pool import run_jobs
 from sim2real.sources import MAX_ENVS, open_policy
-from sim2real.types import Policy
+from sim2real.types import Policy, TaskSpec
 
 Key = TypeVar("Key", bound=Hashable)
 Part = TypeVar("Part", Evaluation, Trace)
@@ -55,19 +56,28 @@ def evaluate_cells(
 ) -> dict[Key, Evaluation]:
     """Score every cell; the result does not depend on ``workers``, nor on what ``store`` holds already."""
     jobs = _jobs(cells.values())
-    found = [_stored(store, job) if store else None for job in jobs]
-    missing = [job for job, parts in zip(jobs, found, strict=True) if not parts]
-    there = sum(job.count for job in jobs) - sum(job.count for job in missing)
+    parts = iter(_compute_missing(jobs, workers, store) if store else _compute(jobs, workers))
+    return {key: join(_next_parts(cell, parts), cell.episodes) for key, cell in cells.items()}
+
+
+def _compute(
+    jobs: list[Job], workers: int, keep: Callable[[int, list[Evaluation]], None] | None = None
+) -> list[list[Evaluation]]:
+    return run_jobs(_evaluate, jobs, workers=workers, size=lambda job: job.count, keep=keep)
+
+
+def _compute_missing(jobs: list[Job], workers: int, store: EpisodeStore) -> list[list[Evaluation]]:
+    """The parts of all jobs; those that ``store`` does not hold are computed, and kept there as they come."""
+    names = _described(jobs)
+    found = [store.get(name, _spec(job.cell.task), job.cell.seed) for job, name in zip(jobs, names, strict=True)]
+    missing = [k for k, parts in enumerate(found) if parts is None]
+    there = sum(job.count for job, parts in zip(jobs, found, strict=True) if parts is not None)
     if there:
         print(f"{there:,} episodes were there already", file=sys.stderr)
-
-    def keep(job: Job, parts: list[Evaluation]) -> None:
-        if store:
-            store.put(_described(job), parts)
-
-    new = iter(run_jobs(_evaluate, missing, workers=workers, size=lambda job: job.count, keep=keep) if missing else [])
-    parts = iter([known or next(new) for known in found])
-    return {key: join(_next_parts(cell, parts), cell.episodes) for key, cell in cells.items()}
+    left = [jobs[k] for k in missing]
+    new = _compute(left, workers, lambda index, parts: store.put(names[missing[index]], parts)) if left else []
+    computed = iter(new)
+    return [next(computed) if parts is None else parts for parts in found]
 
 
 def trace_cells(cells: Mapping[Key, Cell], *, workers: int) -> dict[Key, Trace]:
@@ -89,23 +99,32 @@ def _next_parts(cell: Cell, parts: Iterator[list[Part]]) -> list[Part]:
     return [part for _ in range(0, cell.episodes, CHUNK) for part in next(parts)]
 
 
-def _described(job: Job) -> dict[str, Any]:
-    """What decides a job's episodes, but for the program."""
-    cell, policy = job.cell, job.cell.source / "policy"
-    own = Path(cell.task)  # an arm of one's own is a file
+def _described(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """What decides the episodes of each job, but for the program."""
+    groups = itertools.groupby(jobs, key=lambda job: id(job.cell))
+    return [
+        about | {"episodes": [job.cell.seed, job.first, job.count]}
+        for group in (list(group) for _, group in groups)
+        for about in [_about(group[0].cell)]
+        for job in group
+    ]
+
+
+def _about(cell: Cell) -> dict[str, Any]:
+    policy, own = cell.source / "policy", Path(cell.task)  # an arm of one's own is a file
     return {
         "policy": digest(policy if policy.is_dir() else cell.source),
         "task": [cell.task, digest(own) if own.is_file() else ""],
         "dynamics": cell.dynamics.to_dict(),
         "together": min(cell.episodes, MAX_ENVS),
         "disturbed": [repr(cell.intervention), repr(cell.change)],
-        "episodes": [cell.seed, job.first, job.count],
     }
 
 
-def _stored(store: EpisodeStore, job: Job) -> list[Evaluation] | None:
-    task = find(job.cell.task)
-    return store.get(_described(job), task.spec(privileged(task).names), job.cell.seed)
+@functools.cache
+def _spec(task: str) -> TaskSpec:
+    found = find(task)
+    return found.spec(privileged(found).names)
 
 
 def _evaluate(job: Job) -> list[Evaluation]:

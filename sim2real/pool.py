@@ -32,7 +32,7 @@ def run_jobs(
     workers: int,
     size: Callable[[Job], int],
     unit: str = "episodes",
-    keep: Callable[[Job, Result], None] | None = None,
+    keep: Callable[[int, Result], None] | None = None,
 ) -> list[Result]:
     """``[work(job) for job in jobs]`` on ``workers`` processes; progress goes to stderr.
 
@@ -42,7 +42,7 @@ def run_jobs(
         workers: at least 1; with 1 everything happens in this process.
         size: what a job adds to the progress, in ``unit``.
         unit: what progress counts.
-        keep: told of every result as it comes.
+        keep: told of every result as it comes, by the number of its job.
 
     Raises:
         UserError: a process ended before its job did (killed, or out of memory).
@@ -55,7 +55,7 @@ def run_jobs(
             for index, result in pool.completed(work, jobs):
                 results[index] = result
                 if keep is not None:
-                    keep(jobs[index], result)
+                    keep(index, result)
                 done += size(jobs[index])
                 report.update(done, time.monotonic() - begin)
     finally:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sim2real.folders import write_text
+
 Numbers = dict[str, float]
 
 
@@ -31,7 +33,7 @@ class ResultCache:
             for line in kept:
                 entry = json.loads(line)
                 self._results[_key(entry["job"])] = entry["result"]
-            _replace(file, "".join(kept))
+            write_text(file, "".join(kept))
         self._file = file
 
     def get(self, job: Mapping[str, Any]) -> Numbers | None:
@@ -50,9 +52,3 @@ class ResultCache:
 
 def _key(job: Mapping[str, Any]) -> str:
     return json.dumps(job, sort_keys=True)
-
-
-def _replace(file: Path, text: str) -> None:
-    new = file.with_name(f"{file.name}.new")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, file)

@@ -64,8 +64,8 @@ ALLOWED = {
     "sim2real.linear_probe": HELPERS,
     "sim2real.memory": HELPERS,
     "sim2real.pool": {*HELPERS, "sim2real.progress"},
-    "sim2real.result_cache": set(),
-    "sim2real.episode_store": {*HELPERS, "sim2real.evaluate", "sim2real.provenance"},
+    "sim2real.result_cache": {"sim2real.folders"},
+    "sim2real.episode_store": {*HELPERS, "sim2real.evaluate", "sim2real.folders", "sim2real.provenance"},
     "sim2real.policy_kinds": {*HELPERS, "sim2real.config"},
     "sim2real.transfer": {
         *HELPERS,

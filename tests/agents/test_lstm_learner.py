@@ -76,7 +76,7 @@ def test_a_blank_label_is_not_the_number_zero() -> None:
     learner = LSTMLearner(CONFIG, Lines(0).task).eval()
     x = torch.ones(1, 1, 1)
     answer = learner.adapt(Examples(x, torch.zeros(1, 1, 1))).predict(x)["adapted"]
-    embedded = learner.norm(learner.embed(x))
+    embedded = learner.embed(x)
     read_as_pair, _ = learner.lstm(torch.cat([embedded, torch.tensor([[[0.0, 1.0]]])], -1).repeat(1, 2, 1))
     assert not torch.allclose(learner.head(read_as_pair[:, -1:]), answer)
 
