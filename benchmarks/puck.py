@@ -1,4 +1,4 @@
-"""The tables of docs/peng2017.md: train the four policies of Peng et al. 2017, then test them on the same episodes.
+"""The tables of docs/peng2017.md: train the policies of Peng et al. 2017, then test them on the same episodes.
 
 Runs that are there are continued and episodes that are there are not computed again, so an interrupted call can be
 repeated. Each run takes half an hour to an hour of one core.
@@ -20,8 +20,12 @@ from peng_tables import SETTINGS
 from publishing import publish
 
 PRESETS = ("puck_lstm", "puck_hist", "puck_ff", "puck_norand")
-LONGER = "puck_lstm_2M"
-"""One more run: the first LSTM with twice the samples."""
+HELD = ("fixed_timestep", "no_noise", "fixed_mass", "fixed_friction")
+VARIANTS = {
+    "2M": "trainer.total_samples=2_000_000",
+    **{held: f"env.dynamics=train:{held}" for held in HELD},
+}
+"""More LSTMs with the first seed: twice the samples; a group of parameters at nominal in training (their Table III)."""
 BULKY = ("curves", "sweeps", "heat", "clips", "leave_one_out", "command", "versions", "commit", "machine")
 """What `sim2real transfer` writes and these tables do not need, or say themselves."""
 
@@ -31,8 +35,8 @@ def plan(seeds: list[int]) -> Iterator[tuple[str, list[str]]]:
     for seed in seeds:
         for preset in PRESETS:
             yield f"{preset}_s{seed}", [preset, "--seed", str(seed)]
-    options = [PRESETS[0], "--seed", str(seeds[0]), "--set", "trainer.total_samples=2_000_000"]
-    yield f"{LONGER}_s{seeds[0]}", options
+    for variant, setting in VARIANTS.items():
+        yield f"{PRESETS[0]}_{variant}_s{seeds[0]}", [PRESETS[0], "--seed", str(seeds[0]), "--set", setting]
 
 
 def main() -> None:

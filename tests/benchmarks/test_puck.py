@@ -8,12 +8,13 @@ import pytest
 import puck
 
 
-def test_every_seed_of_every_policy_and_one_longer_run() -> None:
+def test_every_seed_of_every_policy_and_variants_of_the_first() -> None:
     planned = dict(puck.plan([0, 1]))
     assert list(planned)[:4] == ["puck_lstm_s0", "puck_hist_s0", "puck_ff_s0", "puck_norand_s0"]
-    assert len(planned) == 9
+    assert len(planned) == 2 * 4 + 5
     assert planned["puck_norand_s1"] == ["puck_norand", "--seed", "1"]
     assert planned["puck_lstm_2M_s0"] == ["puck_lstm", "--seed", "0", "--set", "trainer.total_samples=2_000_000"]
+    assert planned["puck_lstm_no_noise_s0"][-1] == "env.dynamics=train:no_noise"
 
 
 def test_the_result_has_scores_and_curves_and_no_paths(
@@ -40,7 +41,7 @@ def test_the_result_has_scores_and_curves_and_no_paths(
     arguments = ["puck.py", "--seeds", "3", "--runs", str(tmp_path / "runs"), "--out", str(out), "--episodes", "9"]
     monkeypatch.setattr("sys.argv", arguments)
     puck.main()
-    assert [c[0] for c in called] == ["train"] * 5 + ["transfer"] and "9" in called[-1]
+    assert [c[0] for c in called] == ["train"] * 9 + ["transfer"] and "9" in called[-1]
     result = json.loads(out.read_text())
     assert result["kinds"][0]["sources"] == ["puck_lstm_s3"] and "sweeps" not in result
     point = {"samples": 5, "seconds": 88, "success": 0.5}
