@@ -48,7 +48,7 @@ OMNIGLOT = (
     ),
     Claim("matching_omniglot_5w1s", "Matching Networks", _FROM_5, "0.981 / 0.989 / 0.938 / 0.985", ">= 0.975 / 0.985"),
     Claim("maml_omniglot_5w1s", "MAML, 3 steps", (("step_3", "accuracy"),), "0.987", ">= 0.980"),
-    Claim("meta_lstm_omniglot_5w1s", "learned optimiser (meta-LSTM)", _OWN, asked=">= 0.95"),
+    Claim("meta_lstm_omniglot_5w1s", "learned optimiser (meta-LSTM)", (("step_6", "accuracy"),), asked=">= 0.95"),
     Claim("lstm_omniglot_5w1s", "LSTM that reads the support set", _OWN, asked=">= 0.90"),
     Claim("nearest_neighbour_omniglot_5w1s", "nearest neighbour in pixels", _FROM_5),
 )
