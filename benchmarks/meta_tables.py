@@ -66,6 +66,7 @@ NAVIGATION = (
 )
 CHEETAH = (
     Claim("maml_cheetah_dir", "MAML", _RETURNS, "-50.7 / 293.2 / 313.5 / 315.7", "step 1 >= 293"),
+    Claim("maml_cheetah_dir_paper", "the same with the released code's inner loss", _RETURNS),
     Claim("random_cheetah_dir", "random initial weights", _RETURNS, "-35.7 / 21.8 / 62.3 / 86.2"),
 )
 FETCH = (
