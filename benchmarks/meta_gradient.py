@@ -44,7 +44,7 @@ def gradients(
     def query(end: Parameters) -> Tensor:
         return _surrogate(policy, end, after, outer)
 
-    found = {}
+    found: dict[str, Tensor] = {}
     for form in FORMS:
         losses = [policy.loss(before, inner, form)]
         found[form] = flatten(meta_gradient(losses, query, start, tasks, rate, "second")[1]).detach()
