@@ -10,7 +10,7 @@ from sim2real.envs.navigation import Navigation
 
 def test_cosines_and_norms_by_hand() -> None:
     x, y = torch.tensor([3.0, 4.0]), torch.tensor([4.0, 3.0])
-    one, two = (dict.fromkeys(meta_gradient.FORMS, vector) for vector in (x, y))
+    one, two = ({str(form): vector for form in meta_gradient.FORMS} for vector in (x, y))
     assert meta_gradient.agreement([one, two])["dice"] == {"cosine": 0.96, "norm": 5.0}
     three = meta_gradient.agreement([one, two, one])["dice"]
     assert three["cosine"] == pytest.approx((0.96 + 1 + 0.96) / 3, abs=1e-3)
