@@ -136,7 +136,7 @@ def _normalise(x: Tensor, reference: Tensor) -> Tensor:
 
 
 def _normalise_own(x: Tensor) -> Tensor:
-    """`_normalise` by itself, in torch's one kernel: a quarter less time for an update.
+    """`_normalise` by itself, in torch's one kernel, which takes less time.
 
     Not ``nn.functional.batch_norm``, which refuses a single number a channel; a lone query's last layer has one.
     """

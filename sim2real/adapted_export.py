@@ -15,12 +15,11 @@ from sim2real.agents.adaptation import AdaptivePolicy
 from sim2real.agents.mlp_deployed import TaskPolicy
 from sim2real.bundle_documents import About, trained_with
 from sim2real.bundle_evaluation import Watch, entries
-from sim2real.config import build
 from sim2real.deploy import Bundle
 from sim2real.export import export_policy
 from sim2real.exportable import ExportablePolicy, ExportError
 from sim2real.golden import least_episodes
-from sim2real.meta_rl_domain import FamilyConfig, draw_tasks, make_family, scores_of
+from sim2real.meta_rl_domain import draw_tasks, family_of, scores_of
 from sim2real.meta_rl_export import interface_note
 from sim2real.meta_rl_types import Parameters, TaskFamily, interface_of
 from sim2real.played_bundles import play_bundle
@@ -65,7 +64,7 @@ def export_adapted(
             f"{meta['algorithm']} adapts with its memory, while it acts: there is nothing to adapt before. Export it "
             "as it is: sim2real export RUN --out DIR"
         )
-    family = make_family(build(FamilyConfig, meta["env"], "env"))
+    family = family_of(meta)
     task, luck = draw_tasks(family, 1, seed)
     outcomes, parameters = policy.fit(family, task, luck, episodes=episodes)
     scores = scores_of(outcomes)

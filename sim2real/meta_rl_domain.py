@@ -40,6 +40,11 @@ def make_family(config: FamilyConfig) -> TaskFamily:
     return family
 
 
+def family_of(meta: Mapping[str, Any]) -> TaskFamily:
+    """The family that a policy was trained on, from the content of its ``policy.json``."""
+    return make_family(build(FamilyConfig, meta["env"], "env"))
+
+
 def _describe(env: FamilyConfig) -> str:
     return f"tasks of the family {env.family}"
 
@@ -94,8 +99,7 @@ def measure(
         seed: which tasks, and what is random in them.
         adapt_episodes: episodes of a task that the policy adapts with; null: as it was trained.
     """
-    family = make_family(build(FamilyConfig, meta["env"], "env"))
-    return _scores(policy, family, episodes, seed, adapt_episodes)
+    return _scores(policy, family_of(meta), episodes, seed, adapt_episodes)
 
 
 def export(request: ExportRequest) -> Path:

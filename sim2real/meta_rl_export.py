@@ -10,13 +10,12 @@ from sim2real.agents.rl2_deployed import TrialPolicy
 from sim2real.agents.rl2_networks import RL2Policy
 from sim2real.bundle_documents import About
 from sim2real.bundle_evaluation import Watch, entries
-from sim2real.config import build
 from sim2real.deploy import Bundle
 from sim2real.domains import ExportRequest
 from sim2real.export import export_policy
 from sim2real.exportable import ExportablePolicy, ExportError
 from sim2real.golden import least_episodes
-from sim2real.meta_rl_domain import FamilyConfig, draw_tasks, make_family, scores_of
+from sim2real.meta_rl_domain import draw_tasks, family_of, scores_of
 from sim2real.meta_rl_types import FamilySpec, Interface, TaskFamily, interface_of
 from sim2real.played_bundles import play_bundle, trial_readings
 from sim2real.types import FloatArray
@@ -37,7 +36,7 @@ def export_trained(request: ExportRequest) -> Path:
             f"{meta['algorithm']} adapts to a task by gradient steps, so there is a policy to export only once it has "
             "met one: sim2real adapt RUN --export DIR"
         )
-    family = make_family(build(FamilyConfig, meta["env"], "env"))
+    family = family_of(meta)
     interface = interface_of(family)
     about = About(
         trained={**request.trained, "dynamics": interface.dynamics},
