@@ -137,7 +137,7 @@ class RDPG:
         context = self._critic_context(self.critic, batch, sequence, t)
         actions = batch.action(t)[:, :, None].expand(*goals.shape[:3], -1)
         loss = critic_loss(self.critic(context, goals, actions), target, mask)
-        self._step(self.critic_optimizer, self.critic, loss)
+        self._step(self.critic_optimizer, loss)
         metrics: Metrics = {"loss/critic": loss.detach(), "loss/target": target.mean(), "loss/reward": reward.mean()}
         self._updates += 1
         if self._updates % c.policy_delay == 0:
@@ -153,11 +153,9 @@ class RDPG:
         """One step along the deterministic policy gradient, through the first critic head."""
         actor = self._policy.actor
         action = self._act(actor, batch, sequence, t, goals)
-        self.critic.requires_grad_(False)
         q = self.critic(context, goals, action, heads=1)[0]
         loss = actor_loss(q, action, mask, action_l2=self.config.action_l2)
-        self._step(self.actor_optimizer, actor, loss)
-        self.critic.requires_grad_(True)
+        self._step(self.actor_optimizer, loss)
         return {"loss/actor": loss.detach(), "loss/q": q.detach().mean(), "loss/action": action.detach().abs().mean()}
 
     def _times(self, batch: EpisodeBatch) -> Tensor:
@@ -200,10 +198,13 @@ class RDPG:
             parts += [normalize(batch.at("state", t)), mu.expand(*t.shape, mu.shape[-1])]
         return torch.cat(parts, -1)
 
-    def _step(self, optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), self.config.max_grad_norm)
+    def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        """One step of the optimiser's own parameters; gradients of others, as of the critic that judges the policy, are
+        never computed."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            p.grad = gradient
+        nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
         optimizer.step()
 
     # ---- checkpoint ----------------------------------------------------------------------------------------------
@@ -261,4 +262,4 @@ def _adam(network: nn.Module, config: RDPGConfig) -> torch.optim.Adam:
     groups = [{"params": others, "lr": config.learning_rate}]
     if recurrent:
         groups.append({"params": recurrent, "lr": config.memory_learning_rate})
-    return torch.optim.Adam(groups, foreach=True)
+    return torch.optim.Adam(groups, fused=True)

@@ -67,12 +67,16 @@ NAVIGATION = (
 CHEETAH = (
     Claim("maml_cheetah_dir", "MAML", _RETURNS, "-50.7 / 293.2 / 313.5 / 315.7", "step 1 >= 293"),
     Claim("maml_cheetah_dir_paper", "the same with the released code's inner loss", _RETURNS),
+    Claim("pretrained_cheetah_dir", "pretrained on both directions", _RETURNS, "-40.5 / -19.7 / 24.5 / 70.6"),
     Claim("random_cheetah_dir", "random initial weights", _RETURNS, "-35.7 / 21.8 / 62.3 / 86.2"),
 )
-FETCH = (
-    Claim("maml_fetch_dynamics", "MAML, by gradient step", tuple((f"step_{k}", "success") for k in range(4))),
-    Claim("rl2_fetch_dynamics", "RL², by episode", tuple((f"episode_{k}", "success") for k in range(1, 5))),
-)
+ADAPTS = {
+    "fetch_reach": "RDPG, LSTM: within an episode",
+    "fetch_reach_ff_dr": "feed-forward: not at all",
+    "rl2_fetch_dynamics": "RL²: from episode to episode",
+    "maml_fetch_dynamics": "MAML: by gradient steps",
+}
+"""Runs of `benchmarks/fetch_dynamics.py`: learner, and what adapts."""
 TRIALS = (
     ("rl2_bandit_n10_k5", "bandit_n10_k5", "bandits, 10 pulls of 5 arms"),
     ("rl2_bandit_n10_k10", "bandit_n10_k10", "bandits, 10 pulls of 10 arms"),
@@ -122,6 +126,27 @@ def _with_width(row: dict[str, Any]) -> str:
     if row["low"] is None:
         return f"{row['value']:.{digits}f}"
     return f"{row['value']:.{digits}f} ± {(row['high'] - row['low']) / 2:.{digits}f}"
+
+
+def fetch_dynamics() -> list[str]:
+    """Success and return of the four learners on unseen dynamics, setting by setting, and what adapting gains."""
+    result = load("fetch_dynamics")
+    head = ("", "run", "samples", "setting", "success", "return")
+    if result is None:
+        return table(head, ("", MISSING, *[""] * 4))
+    return table(head, *(row for learner in result["learners"] for row in _adapting(learner)))
+
+
+def _adapting(learner: Result) -> list[tuple[str, ...]]:
+    """The rows of one learner: its settings, then the gain of the last over the first."""
+    run, rows = learner["run"], []
+    link = f"[`{run}`](../results/runs/{run})"
+    for row in learner["rows"] + learner["gains"]:
+        if row["metric"] == "return" and row["setting"] != "trial":
+            found = {r["metric"]: r for r in learner["rows"] + learner["gains"] if r["setting"] == row["setting"]}
+            rows.append((row["setting"].replace("_", " "), _with_width(found["success"]), _with_width(row)))
+    first = (ADAPTS.get(run, run), link, f"{learner['samples'] / 1000:,.0f} k")
+    return [(*(first if i == 0 else ("", "", "")), *cells) for i, cells in enumerate(rows)]
 
 
 def trials() -> list[str]:
@@ -189,7 +214,7 @@ def documents() -> dict[str, dict[str, list[str]]]:
         "docs/meta_rl.md": {
             "navigation": claims(NAVIGATION, after),
             "cheetah": claims(CHEETAH, after),
-            "fetch_dynamics": claims(FETCH, ("first", "second", "third", "fourth")),
+            "fetch_dynamics": fetch_dynamics(),
             "trials": trials(),
         },
         "docs/architecture_search.md": {"searches": searches()},

@@ -6,17 +6,24 @@ while it evaluates. `benchmarks/time_to_solve.py` runs this in a process of its 
 
     python benchmarks/sb3_peers.py sac_her FetchPush --seed 0 --minutes 150 --out curve.json
 
-SAC and DDPG learn to the mark or the time limit. TQC with the zoo's settings would take hours, so only its milliseconds
-per step are measured (with replay and updates, after a warm-up) and multiplied by the steps of its published run.
+SAC and DDPG learn to the mark or the time limit; the curve is written after every evaluation. How many steps they need
+does not depend on what else the machine does; how long a step takes does. So a curve made beside other work is laid on
+a clock of its own: ``--steps-of curve.json`` trains nothing, measures the milliseconds of a step (with replay and
+updates, after a warm-up) and multiplies. TQC with the zoo's settings would take hours: the steps of its published run
+are taken.
+
+    python benchmarks/sb3_peers.py ddpg_her FetchPush --minutes 600 --threads 1 --out results/curves/steps.json   # busy
+    python benchmarks/sb3_peers.py ddpg_her FetchPush --steps-of results/curves/steps.json --out curve.json      # quiet
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -162,9 +169,10 @@ class PeerPolicy:
 class Scoring(BaseCallback):
     """Evaluates every so many steps with the clock stopped; ends training at the mark or the time limit."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace, write: Callable[[Mapping[str, Any]], None]) -> None:
+        """``write`` is given the curve so far after every evaluation: a training of hours may be killed."""
         super().__init__()
-        self.args = args
+        self.args, self._write = args, write
         self.points: list[dict[str, float]] = []
         self.evaluation_seconds = 0.0
         self._env = make_env(args.task, args.dynamics, args.episodes, held_out=False)
@@ -192,7 +200,13 @@ class Scoring(BaseCallback):
         success = float(result.success.mean())
         self.evaluation_seconds += time.perf_counter() - begin
         self.points.append({"samples": self.num_timesteps, "seconds": round(seconds, 3), "success": success})
+        self._write(self.curve())
         print(f"{self.num_timesteps} steps, {seconds:.0f} s: success {success:.2f}", flush=True)
+
+    def curve(self) -> dict[str, Any]:
+        """The curve so far."""
+        ended = {"samples": self.num_timesteps, "seconds": round(self.seconds(), 3)}
+        return {"points": self.points, **ended, "evaluation_seconds": round(self.evaluation_seconds, 3)}
 
 
 class StepTimer(BaseCallback):
@@ -216,27 +230,43 @@ class StepTimer(BaseCallback):
         return 1e3 * (self._times[self._last()] - self._times[self._last() - self._steps]) / self._steps
 
 
-def learn(peer: Peer, args: argparse.Namespace) -> dict[str, Any]:
+def learn(peer: Peer, args: argparse.Namespace, write: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
     """The measured curve of a learner that is trained."""
     model = build(peer, args.task, args.dynamics, args.seed)
-    scoring = Scoring(args)
+    scoring = Scoring(args, write)
     model.learn(1_000_000_000, callback=scoring)
-    ended = {"samples": model.num_timesteps, "seconds": round(scoring.seconds(), 3)}
-    return {"points": scoring.points, **ended, "evaluation_seconds": round(scoring.evaluation_seconds, 3)}
+    return scoring.curve()
 
 
-def project(peer: Peer, args: argparse.Namespace) -> dict[str, Any]:
-    """A curve made of published steps and the milliseconds that a step takes here."""
+def timed(peer: Peer, args: argparse.Namespace, points: Sequence[Mapping[str, float]], samples: int) -> dict[str, Any]:
+    """A curve of known steps (``points``, and ``samples`` at its end), and the milliseconds that a step takes here."""
     model = build(peer, args.task, args.dynamics, args.seed)
     timer = StepTimer(args.steps)
     model.learn(1_000_000_000, callback=timer)
     each = timer.milliseconds()
-    points = [
-        {"samples": steps, "seconds": round(steps * each / 1e3, 3), "success": mark}
-        for mark, steps in peer.published[args.task].items()
-    ]
-    ended = {"samples": points[-1]["samples"], "seconds": points[-1]["seconds"]}
-    return {"points": points, **ended, "projected": True, "ms_per_step": round(each, 3), "steps_timed": args.steps}
+    laid = [{**point, "seconds": round(point["samples"] * each / 1e3, 3)} for point in points]
+    ended = {"samples": samples, "seconds": round(samples * each / 1e3, 3)}
+    return {"points": laid, **ended, "ms_per_step": round(each, 3), "steps_timed": args.steps}
+
+
+def project(peer: Peer, args: argparse.Namespace) -> dict[str, Any]:
+    """A curve made of published steps and the milliseconds that a step takes here."""
+    points = [{"samples": steps, "success": mark} for mark, steps in peer.published[args.task].items()]
+    return {**timed(peer, args, points, int(points[-1]["samples"])), "projected": True}
+
+
+def again(peer: Peer, args: argparse.Namespace) -> dict[str, Any]:
+    """The curve of an earlier run at the pace that a step takes here.
+
+    Raises:
+        SystemExit: that run learned something else.
+    """
+    before = json.loads(args.steps_of.read_text(encoding="utf-8"))
+    for key, asked in (("learner", args.peer), ("task", args.task), ("dynamics", args.dynamics), ("seed", args.seed)):
+        if before[key] != asked:
+            raise SystemExit(f"{args.steps_of} has {key} {before[key]!r}, and {asked!r} is asked for")
+    made = {"commit": before["commit"], "command": before["command"]}
+    return {**timed(peer, args, before["points"], before["samples"]), "steps_of": made}
 
 
 def main() -> None:
@@ -251,17 +281,25 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100, help="episodes of an evaluation")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="torch's threads")
     parser.add_argument("--steps", type=int, default=500, help="steps timed where results are projected")
+    parser.add_argument("--steps-of", type=Path, help="curve of a run made earlier: time a step, train nothing")
     parser.add_argument("--out", type=Path, required=True, help="file for the curve")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     peer = PEERS[args.peer]
     load = os.getloadavg()[0]
-    curve = project(peer, args) if peer.published else learn(peer, args)
     used = {"algorithm": peer.algorithm, "envs": peer.envs, "hindsight": HINDSIGHT, "noise": peer.noise}
     used |= {**settings(peer, args.task), "torch_threads": args.threads}
     packages = {name: version_of(name) for name in ("stable-baselines3", "sb3-contrib")}
-    made = {"settings": used, "packages": packages, "load_average_before": load}
-    write_json(args.out, described({"learner": args.peer, "seed": args.seed, **curve, **made}))
+    who = {"learner": args.peer, "seed": args.seed, "task": args.task, "dynamics": args.dynamics}
+
+    def write(curve: Mapping[str, Any]) -> None:
+        made = {"settings": used, "packages": packages, "load_average_before": load}
+        write_json(args.out, described({**who, **curve, **made}))
+
+    if args.steps_of is not None:
+        write(again(peer, args))
+    else:
+        write(project(peer, args) if peer.published else learn(peer, args, write))
 
 
 if __name__ == "__main__":

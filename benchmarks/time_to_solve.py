@@ -4,11 +4,13 @@ All are scored on the same 100 episodes (the training-time episodes of the seed,
 at the same numbers of environment steps; the clock stands still while they are, and before training begins (imports,
 environments). Ours is trained by ``sim2real train``; peers by `benchmarks/sb3_peers.py`, on our gymnasium ids. A peer
 that does not reach a mark in ``--minutes`` gives a lower bound. `tqc_her` is not trained: the milliseconds of its steps
-are multiplied by the steps of its published run.
+are multiplied by the steps of its published run. ``--known-steps PEER`` does that with a curve that `sb3_peers.py`
+wrote to results/curves/steps_TASK_PEER_sSEED.json while the machine did other things.
 
 Finished runs are kept in ``--runs`` and not repeated, so an interrupted call can be given again.
 
     python benchmarks/time_to_solve.py FetchPush --seeds 0 1 2 --peer sac_her ddpg_her tqc_her --minutes 150
+    python benchmarks/time_to_solve.py FetchPush --seeds 0 1 2 --peer ddpg_her tqc_her --known-steps ddpg_her
     python benchmarks/time_to_solve.py FetchPush --ours fetch_push_dr --dynamics train --peer
     python benchmarks/time_to_solve.py FetchReach --quick
 """
@@ -94,6 +96,11 @@ def peer_curve(args: argparse.Namespace, peer: str, seed: int) -> Curve:
         "episodes": args.episodes,
         "steps": args.steps,
     }
+    known = args.results / "curves" / f"steps_{args.name}_{peer}_s{seed}.json"
+    if peer in args.known_steps:
+        if not known.exists():
+            raise SystemExit(f"--known-steps {peer} needs {known}; sb3_peers.py makes it")
+        options["steps-of"] = str(known)
 
     def make() -> Curve:
         script = Path(__file__).with_name("sb3_peers.py")
@@ -165,6 +172,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--eval-every", type=int, help="steps between evaluations (default: the task's own)")
     parser.add_argument("--episodes", type=int, default=100, help="episodes of an evaluation")
     parser.add_argument("--steps", type=int, default=500, help="steps timed of a peer whose result is projected")
+    parser.add_argument("--known-steps", nargs="+", default=[], metavar="PEER", help="of these, only a step is timed")
     parser.add_argument("--runs", type=Path, default=Path("runs/time_to_solve"))
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--quick", action="store_true", help="some seconds of each learner, nothing kept")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sim2real.types import FloatArray, Obs
 
 pytest.importorskip("stable_baselines3", reason="needs the extra 'baselines'")
 
-from sb3_peers import KEYS, PEERS, Peer, PeerPolicy, Scoring, build, learner_env, settings
+from sb3_peers import KEYS, PEERS, Peer, PeerPolicy, Scoring, again, build, learner_env, settings
 
 SMALL = Peer("DDPG", {"batch_size": 8, "learning_starts": 50, "policy_kwargs": {"net_arch": [8]}}, envs=1, noise=0.2)
 
@@ -41,7 +42,7 @@ def test_peers_are_scored_on_the_episodes_that_our_trainer_scores_on(tmp_path: P
     ours, theirs = Recording(), Recording()
     overrides = ["env.dynamics=nominal", "env.near_starts=0.5", "trainer.eval_episodes=5"]
     DOMAIN.training_scores(resolve("fetch_reach", overrides, seed=3))(ours)
-    scoring = Scoring(options(tmp_path))
+    scoring = Scoring(options(tmp_path), lambda curve: None)
     scoring._policy = theirs  # type: ignore[assignment]
     scoring._begin = 0.0
     scoring._score()
@@ -56,11 +57,28 @@ def test_learners_see_nothing_privileged() -> None:
 
 def test_a_short_training_is_scored_where_it_was_asked_for_and_stops_at_the_mark(tmp_path: Path) -> None:
     model = build(SMALL, "FetchReach", "nominal", seed=0)
-    scoring = Scoring(options(tmp_path, stop_at=0.0))
+    written: list[Any] = []
+    scoring = Scoring(options(tmp_path, stop_at=0.0), written.append)
     model.learn(10_000, callback=scoring)
     assert [point["samples"] for point in scoring.points] == [60] == [model.num_timesteps]
     assert 0 < scoring.points[0]["seconds"] <= scoring.seconds() + 0.001  # points are rounded to a millisecond
     assert scoring.evaluation_seconds > 0
+    assert [curve["points"] for curve in written] == [scoring.points]
+
+
+def test_known_steps_are_laid_on_the_time_that_a_step_takes_here(tmp_path: Path) -> None:
+    points = [{"samples": 60, "seconds": 999.0, "success": 0.4}]
+    run = {"learner": "ddpg_her", "task": "FetchReach", "dynamics": "nominal", "seed": 3, "commit": "c", "command": "x"}
+    path = tmp_path / "steps.json"
+    path.write_text(json.dumps({**run, "points": points, "samples": 100}))
+    args = options(tmp_path, peer="ddpg_her", steps_of=path, steps=10)
+    curve = again(SMALL, args)
+    each = curve["ms_per_step"] / 1e3
+    assert curve["points"] == [{"samples": 60, "seconds": pytest.approx(60 * each, abs=1e-3), "success": 0.4}]
+    assert curve["seconds"] == pytest.approx(100 * each, abs=1e-3)
+    assert "projected" not in curve  # its steps were measured, so it counts among the peers that were trained
+    with pytest.raises(SystemExit, match="seed 3, and 4 is asked for"):
+        again(SMALL, options(tmp_path, peer="ddpg_her", steps_of=path, steps=10, seed=4))
 
 
 def test_observations_are_normalised_as_in_training() -> None:
