@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from sim2real.agents.descent import descend
 from sim2real.errors import at_least
 from sim2real.few_shot_types import Examples, FewShotSpec, TaskBatch, TaskSource
 from sim2real.seeding import component_seed, torch_generator
@@ -87,11 +88,7 @@ class Episodic:
         loss: Tensor
         metrics: Metrics
         loss, metrics = self._learner.train().loss(batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.config.max_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self._learner.parameters(), self.config.max_grad_norm)
-        self.optimizer.step()
+        descend(self.optimizer, loss, max_norm=self.config.max_grad_norm)
         self._tasks += len(batch)
         return metrics
 

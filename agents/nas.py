@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sim2real.agents.controller import Controller
+from sim2real.agents.descent import descend
 from sim2real.agents.found import BestFound, score
 from sim2real.errors import at_least
 from sim2real.search_types import Architecture, ArchitectureSource, SearchSpec
@@ -110,10 +111,8 @@ class NAS:
             self.baseline = float(rewards.mean())
         log_prob, entropy = self._policy.controller.log_prob(self._numbers)
         loss = -reinforce_terms(log_prob.sum(1), rewards, self.baseline).mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        (loss - self.config.entropy * entropy.mean()).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._policy.controller.parameters(), self.config.max_grad_norm)
-        self.optimizer.step()
+        bonus = self.config.entropy * entropy.mean()
+        descend(self.optimizer, loss - bonus, max_norm=self.config.max_grad_norm)
         decay = self.config.baseline_decay
         before, self.baseline = self.baseline, decay * self.baseline + (1 - decay) * float(rewards.mean())
         return {"loss/reinforce": loss.detach(), "loss/entropy": entropy.detach().mean(), "loss/baseline": before}

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sim2real.agents.descent import descend
 from sim2real.agents.exploration import DemonstratedPolicy, ExploringPolicy
 from sim2real.agents.losses import actor_loss, critic_loss, polyak_, smoothed_action, td_target
 from sim2real.agents.rdpg_config import RDPGConfig
@@ -137,7 +138,7 @@ class RDPG:
         context = self._critic_context(self.critic, batch, sequence, t)
         actions = batch.action(t)[:, :, None].expand(*goals.shape[:3], -1)
         loss = critic_loss(self.critic(context, goals, actions), target, mask)
-        self._step(self.critic_optimizer, loss)
+        descend(self.critic_optimizer, loss, max_norm=c.max_grad_norm)
         metrics: Metrics = {"loss/critic": loss.detach(), "loss/target": target.mean(), "loss/reward": reward.mean()}
         self._updates += 1
         if self._updates % c.policy_delay == 0:
@@ -155,7 +156,7 @@ class RDPG:
         action = self._act(actor, batch, sequence, t, goals)
         q = self.critic(context, goals, action, heads=1)[0]
         loss = actor_loss(q, action, mask, action_l2=self.config.action_l2)
-        self._step(self.actor_optimizer, loss)
+        descend(self.actor_optimizer, loss, max_norm=self.config.max_grad_norm)
         return {"loss/actor": loss.detach(), "loss/q": q.detach().mean(), "loss/action": action.detach().abs().mean()}
 
     def _times(self, batch: EpisodeBatch) -> Tensor:
@@ -197,15 +198,6 @@ class RDPG:
             mu = batch.whole("dynamics")[:, None]
             parts += [normalize(batch.at("state", t)), mu.expand(*t.shape, mu.shape[-1])]
         return torch.cat(parts, -1)
-
-    def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        """One step of the optimiser's own parameters; gradients of others, as of the critic that judges the policy, are
-        never computed."""
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            p.grad = gradient
-        nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
-        optimizer.step()
 
     # ---- checkpoint ----------------------------------------------------------------------------------------------
 

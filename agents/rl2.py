@@ -18,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from sim2real.agents.advantages import discounted_returns, generalized_advantages, standardize
+from sim2real.agents.descent import descend
 from sim2real.agents.ppo import clipped_surrogate, over_tasks, surrogate, value_loss
 from sim2real.agents.rl2_config import RL2Config
 from sim2real.agents.rl2_networks import RL2Baseline, RL2Policy
@@ -118,7 +119,7 @@ class RL2:
                 log_prob = head.log_prob(outputs, trials.action[i])
                 loss = clipped_surrogate(*_single(log_prob, old[i], advantage[i], mask), clip=c.clip)
                 entropy = over_tasks(*_single(head.entropy(outputs), mask))
-                self._step(self.policy_optimizer, self._policy, loss - c.entropy * entropy)
+                descend(self.policy_optimizer, loss - c.entropy * entropy, max_norm=c.max_grad_norm)
                 kl = over_tasks(*_single(head.kl(trials.outputs[i], outputs.detach()), mask))
         return {"loss/policy": loss.detach(), "loss/entropy": entropy.detach(), "loss/kl": kl}
 
@@ -144,19 +145,13 @@ class RL2:
             for i in self._batches(len(returns)):
                 value = self.baseline.raw(trials.inputs[i])
                 loss = value_loss(*_single(value, target[i], torch.ones_like(value)))
-                self._step(self.baseline_optimizer, self.baseline, loss)
+                descend(self.baseline_optimizer, loss, max_norm=self.config.max_grad_norm)
         return loss.detach()
 
     def _batches(self, trials: int) -> tuple[Tensor, ...]:
         """Trials of an epoch in random order, cut into batches."""
         order = torch.randperm(trials, generator=self._draw).to(self.device)
         return torch.split(order, self.config.batch_trials)
-
-    def _step(self, optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), self.config.max_grad_norm)
-        optimizer.step()
 
     # ---- checkpoint ----------------------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 Every run is scored on the same tasks of the family ``fetch_dynamics``: one draw of the `train` dynamics each, kept for
 as many episodes as a learner takes. MAML adapts by gradient steps between episodes (`step_0` ... `step_3`), RL² by a
-memory that outlives them (`episode_1` ... `episode_4`), RDPG by a memory within one episode, a feed-forward policy not at
-all. A policy with RDPG's memory is scored once more with the memory emptied before every step (`forgetful`).
+memory that outlives them (`episode_1` ... `episode_4`), RDPG by a memory within one episode, a feed-forward policy not
+at all. A policy with RDPG's memory is scored once more with the memory emptied before every step (`forgetful`).
 Intervals are over tasks; a gain is the difference on the same tasks.
 
     python benchmarks/fetch_dynamics.py results/runs/fetch_reach results/runs/fetch_reach_ff_dr \\
