@@ -21,6 +21,7 @@ from sim2real.agents.matching import MatchingConfig, MatchingNet
 from sim2real.agents.meta_lstm import MetaLSTM, MetaLSTMConfig
 from sim2real.agents.nas import NAS, NASConfig, NASPolicy
 from sim2real.agents.nearest_neighbour import NearestNeighbour, NearestNeighbourConfig
+from sim2real.agents.neural_process import NeuralProcess, NeuralProcessConfig
 from sim2real.agents.policy_gradient import PolicyGradient, PolicyGradientConfig
 from sim2real.agents.protonet import ProtoNet, ProtoNetConfig
 from sim2real.agents.random_search import RandomSearch, RandomSearchConfig
@@ -65,6 +66,7 @@ AGENTS: dict[str, AgentEntry] = {
     "protonet": _episodic(ProtoNetConfig, ProtoNet),
     "matching": _episodic(MatchingConfig, MatchingNet),
     "lstm_learner": _episodic(LSTMLearnerConfig, LSTMLearner),
+    "neural_process": _episodic(NeuralProcessConfig, NeuralProcess),
     "meta_lstm": _episodic(MetaLSTMConfig, MetaLSTM),
     "nearest_neighbour": _episodic(NearestNeighbourConfig, NearestNeighbour),
     "policy_gradient": AgentEntry(

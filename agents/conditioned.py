@@ -101,4 +101,6 @@ def ways_of(targets: Tensor) -> int:
 def only_classification(spec: FewShotSpec, what: str) -> None:
     """Raise ``ValueError`` for tasks without classes."""
     if spec.kind != "classification":
-        raise ValueError(f"{what} classify; {spec.name} is a {spec.kind}: take maml, lstm_learner or meta_lstm")
+        raise ValueError(
+            f"{what} classify; {spec.name} is a {spec.kind}: take maml, lstm_learner, neural_process or meta_lstm"
+        )

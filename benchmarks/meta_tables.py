@@ -52,9 +52,10 @@ OMNIGLOT = (
     Claim("lstm_omniglot_5w1s", "LSTM that reads the support set", _OWN, asked=">= 0.90"),
     Claim("nearest_neighbour_omniglot_5w1s", "nearest neighbour in pixels", _FROM_5),
 )
-_ERRORS = tuple((f"step_{k}", "error") for k in (0, 1, 3, 5))
+_ERRORS = (("error", "error"), *((f"step_{k}", "error") for k in (0, 1, 3, 5)))
 DYNAMICS = (
-    Claim("maml_dynamics", "MAML from 10 transitions", _ERRORS),
+    Claim("neural_process_dynamics", "conditional neural process", _ERRORS),
+    Claim("maml_dynamics", "MAML, a learned rate for every weight", _ERRORS),
     Claim("pretrained_dynamics", "one model for all dynamics, fine-tuned", _ERRORS),
 )
 _RETURNS = tuple((f"step_{k}", "return") for k in range(4))
@@ -210,7 +211,7 @@ def documents() -> dict[str, dict[str, list[str]]]:
         "docs/few_shot.md": {
             "sinusoid": claims(SINUSOID, ("after 1 step", "5 steps", "10 steps")),
             "omniglot": claims(OMNIGLOT, ways),
-            "dynamics": claims(DYNAMICS, ("step 0", "step 1", "step 3", "step 5")),
+            "dynamics": claims(DYNAMICS, ("in one pass", "step 0", "step 1", "step 3", "step 5")),
             "speed": speed(),
         },
         "docs/meta_rl.md": {

@@ -58,11 +58,14 @@ def time_to_solve() -> list[str]:
 def _learner_row(task: str, result: Result, name: str) -> tuple[str, ...]:
     learner = result["learners"][name]
     marks = learner["marks"]
-    projected = f" (projected: {learner['ms_per_step']:.0f} ms a step)" if learner.get("projected") else ""
+    pace = ""
+    if "ms_per_step" in learner:
+        steps = "projected: " if learner.get("projected") else "its own steps at "
+        pace = f" ({steps}{learner['ms_per_step']:.0f} ms a step)"
     faster = result["times_faster"].get(name)
     return (
         f"[{task}](../results/time_to_solve_{task}.json)",
-        f"`{name}`{projected}",
+        f"`{name}`{pace}",
         str(len(learner["seeds"])),
         *(span(mark["seconds"], " s") for mark in marks.values()),
         span(marks["0.9"]["samples"]),
@@ -182,6 +185,7 @@ LEARNER = (
     ("preset_share_of_bound", "share of the matrix product's floating-point rate"),
     ("four_goals_vs_one", "an update with four goals an unroll, over one goal"),
     ("four_unrolls_vs_one", "the same four goals with an unroll each, over one goal"),
+    ("foreach_adam_vs_fused", "an update with torch's default Adam, over the fused one"),
 )
 
 

@@ -22,6 +22,9 @@ TOGETHER = 16
 """Episodes simulated at once. A constant: the random actions of an episode depend on it."""
 REFERENCE = 64
 """Episodes that say what a usual state and a usual change are."""
+CLIP = 5.0
+"""Largest input, in deviations, as for policies: fingers that hardly move now and then do, and one gradient step on such
+an example throws a network away."""
 PREDICTED = ("gripper_position", "gripper_velocity")
 
 
@@ -116,7 +119,8 @@ class DynamicsSource:
     def _simulate(self, episodes: int) -> None:
         while len(self._inputs) < episodes:
             inputs, changes, mu = self._rollouts.next()
-            self._inputs = torch.cat([self._inputs, (inputs - self._mean) / self._std])
+            standardised = ((inputs - self._mean) / self._std).clamp(-CLIP, CLIP)
+            self._inputs = torch.cat([self._inputs, standardised])
             self._changes = torch.cat([self._changes, changes / self._change_std])
             self._mu = torch.cat([self._mu, mu])
 

@@ -25,6 +25,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "protonet": ("protonet", {}),
     "matching": ("matching", {"full_context": True}),
     "lstm_learner": ("lstm_learner", {"units": 8}),
+    "neural_process": ("neural_process", {"units": 8}),
 }
 
 

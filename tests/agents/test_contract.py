@@ -26,6 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "protonet": ENCODER,
     "matching": {**ENCODER, "full_context": True},
     "lstm_learner": {**ENCODER, "units": 8},
+    "neural_process": {**ENCODER, "units": 8},
     "meta_lstm": {"filters": 4, "units": 4, "updates": 2},
     "nearest_neighbour": {},
     "policy_gradient": {"network": {"hidden": [8]}, "tasks": 2, "rollouts": 3},

@@ -9,34 +9,13 @@ from torch.testing import assert_close
 from sim2real.agents.embedding import EmbeddingConfig
 from sim2real.agents.episodic import Episodic, EpisodicConfig, episodic
 from sim2real.agents.lstm_learner import LSTMLearner, LSTMLearnerConfig
-from sim2real.few_shot_types import Examples, FewShotSpec, TaskBatch, TaskSource
+from sim2real.few_shot_types import Examples, TaskSource
 from tests.agents.clusters import Clusters
+from tests.agents.lines import Lines
 
 CONFIG = LSTMLearnerConfig(
     embedding=EmbeddingConfig(filters=16), training=EpisodicConfig(learning_rate=1e-2, tasks_per_update=16), units=32
 )
-
-
-class Lines:
-    """Regression on ``y = a x`` with a slope a in [-2, 2] that only the support set tells."""
-
-    def __init__(self, seed: int) -> None:
-        self.task = FewShotSpec("lines", "regression", (1,), 1, 4, 8, parameter_size=1)
-        self._draw = torch.Generator().manual_seed(seed)
-
-    def sample(self, tasks: int) -> TaskBatch:
-        slope = torch.rand((tasks, 1, 1), generator=self._draw) * 4 - 2
-        x = torch.rand((tasks, 12, 1), generator=self._draw) * 2 - 1
-        y = slope * x
-        return TaskBatch(Examples(x[:, :4], y[:, :4]), Examples(x[:, 4:], y[:, 4:]), slope[:, 0])
-
-    def to(self, device: torch.device) -> None: ...
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        return {"draw": self._draw.get_state()}
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        self._draw.set_state(state["draw"])
 
 
 def trained(source: TaskSource, updates: int) -> Episodic:

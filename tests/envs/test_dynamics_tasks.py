@@ -45,6 +45,12 @@ def test_units_are_those_of_the_reference() -> None:
     assert abs(float(batch.query.inputs[..., 0].mean())) < 1e-4
 
 
+def test_inputs_far_from_the_reference_are_clipped_and_changes_are_not() -> None:
+    batch = source().sample(200)  # episode 199 is (199 - 31.5) / 18.5 = 9.1 deviations from the mean
+    assert float(batch.query.inputs.max()) == 5.0
+    assert float(batch.query.targets[199].min()) > 5.0
+
+
 def test_a_pool_is_used_again_and_everything_else_is_new() -> None:
     rollouts = Numbered()
     pooled = source(pool=16, rollouts=rollouts)
