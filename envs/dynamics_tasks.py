@@ -23,8 +23,8 @@ TOGETHER = 16
 REFERENCE = 64
 """Episodes that say what a usual state and a usual change are."""
 CLIP = 5.0
-"""Largest input, in deviations, as for policies: fingers that hardly move now and then do, and one gradient step on such
-an example throws a network away."""
+"""Largest input, in deviations, as for policies: fingers that hardly move now and then do, and one gradient step on
+such an example throws a network away."""
 PREDICTED = ("gripper_position", "gripper_velocity")
 
 
