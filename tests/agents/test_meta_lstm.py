@@ -16,7 +16,7 @@ from sim2real.agents.episodic import EpisodicConfig, episodic
 from sim2real.agents.meta_lstm import MetaLSTM, MetaLSTMConfig
 from sim2real.few_shot_types import FewShotSpec
 from tests.agents.clusters import Clusters
-from tests.agents.test_lstm_learner import Lines
+from tests.agents.lines import Lines
 
 IMAGES = {"filters": 4, "units": 4, "updates": 3}
 
