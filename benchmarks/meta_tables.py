@@ -234,6 +234,9 @@ def summary() -> list[str]:
         (OMNIGLOT[2], "Omniglot 5w1s, MAML"),
         (OMNIGLOT[3], "Omniglot 5w1s, learned optimiser"),
         (OMNIGLOT[4], "Omniglot 5w1s, LSTM"),
+        (Claim("neural_process_dynamics", "", _ERRORS[:1]), "a robot's next state from 10 transitions, neural process"),
+        (Claim("maml_dynamics", "", _ERRORS[1:]), "the same, MAML after 0 / 1 / 3 / 5 steps"),
+        (Claim("pretrained_dynamics", "", _ERRORS[1:]), "the same, one model for all dynamics, fine-tuned"),
         (NAVIGATION[0], "2D navigation, return after 0 / 1 / 2 / 3 steps"),
         (CHEETAH[0], "half-cheetah direction, the same"),
         *(
