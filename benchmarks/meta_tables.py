@@ -74,7 +74,7 @@ CHEETAH = (
 ADAPTS = {
     "fetch_reach": "RDPG, LSTM: within an episode",
     "fetch_reach_ff_dr": "feed-forward: not at all",
-    "rl2_fetch_dynamics": "RL²: from episode to episode",
+    "rl2_fetch_dynamics": "RL²: by a memory of all episodes",
     "maml_fetch_dynamics": "MAML: by gradient steps",
 }
 """Runs of `benchmarks/fetch_dynamics.py`: learner, and what adapts."""
