@@ -57,7 +57,7 @@ WATCHED = (
     Watched("torch.autograd:grad", "backward", whole=True),
     Watched("sim2real.agents.rdpg:descend", "optimiser"),
     Watched("sim2real.agents.rdpg:polyak_", "optimiser"),
-    Watched("sim2real.evaluate:evaluate", "evaluation", whole=True),
+    Watched("sim2real.goals_domain:evaluate", "evaluation", whole=True),
     Watched("sim2real.trainer:Trainer._save", "checkpoints and policies", whole=True),
     Watched("sim2real.runs:Run.save_policy", "checkpoints and policies", whole=True),
 )

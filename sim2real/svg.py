@@ -33,7 +33,8 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(
         step
-        for step in (power * f for f in (1, 2, 5, 10))
+        # 20 for a width of nearly `most` times ten powers: rounding may find a number at both ends.
+        for step in (power * f for f in (1, 2, 5, 10, 20))
         if math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) < most
     )
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

@@ -127,6 +127,7 @@ def test_ticks_hand_computed() -> None:
     assert ticks(0, 600_000, 8) == [0, 100_000, 200_000, 300_000, 400_000, 500_000, 600_000]
     assert ticks(0.13, 0.48, 4) == [0.2, 0.3, 0.4]
     assert ticks(2, 2, 4) == [2]
+    assert ticks(1.0, 1.000001, 10) == pytest.approx([1 + 2e-7 * k for k in range(6)], abs=1e-12)
     assert log_ticks(0.2, 5, 5) == pytest.approx([0.2, 0.5, 1, 2, 5])
     assert log_ticks(0.2, 5, 3) == pytest.approx([0.3, 1, 3])
 
