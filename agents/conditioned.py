@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from sim2real.agents.embedding import Embedding, EmbeddingConfig
 from sim2real.agents.episodic import EpisodicConfig
@@ -91,6 +92,11 @@ def prediction_loss(outputs: Tensor, targets: Tensor, spec: FewShotSpec) -> tupl
     if spec.kind == "classification":
         metrics["loss/accuracy"] = (outputs.detach().argmax(-1) == targets).float().mean()
     return loss, metrics
+
+
+def numbers(targets: Tensor, spec: FewShotSpec) -> Tensor:
+    """Targets as a network reads them: labels one-hot [B, S, ways], numbers as they are."""
+    return one_hot(targets, spec.ways).float() if spec.kind == "classification" else targets
 
 
 def ways_of(targets: Tensor) -> int:

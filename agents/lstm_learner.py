@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
-from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, Context
+from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, Context, numbers
 from sim2real.few_shot_types import FewShotSpec
 
 
@@ -49,8 +48,7 @@ class LSTMLearner(ConditionedLearner):
 
     def condition(self, embedded: Tensor, targets: Tensor, ways: int) -> Context:
         """The state after the support set: h and c, each [B, layers, units]."""
-        labels = one_hot(targets, self.spec.ways) if self.spec.kind == "classification" else targets
-        known = torch.cat([labels.to(embedded.dtype), torch.ones_like(embedded[..., :1])], -1)
+        known = torch.cat([numbers(targets, self.spec), torch.ones_like(embedded[..., :1])], -1)
         pairs = torch.cat([embedded, known], -1)
         h, c = self.lstm(pairs)[1]
         return h.transpose(0, 1), c.transpose(0, 1)

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
-from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, Context
+from sim2real.agents.conditioned import ConditionedConfig, ConditionedLearner, Context, numbers
 from sim2real.errors import at_least
 from sim2real.few_shot_types import FewShotSpec
 
@@ -45,8 +44,7 @@ class NeuralProcess(ConditionedLearner):
 
     def condition(self, embedded: Tensor, targets: Tensor, ways: int) -> Context:
         """The mean code [B, units], equations 1 and 2; labels are read one-hot."""
-        labels = one_hot(targets, self.spec.ways) if self.spec.kind == "classification" else targets
-        pairs = torch.cat([embedded, labels.to(embedded.dtype)], -1)
+        pairs = torch.cat([embedded, numbers(targets, self.spec)], -1)
         return (self.encode(pairs).mean(1),)
 
     def answer(self, context: Context, embedded: Tensor) -> Tensor:

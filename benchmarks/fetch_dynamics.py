@@ -98,7 +98,8 @@ def gains(scores: Scores) -> list[dict[str, Any]]:
 def learner(folder: Path, tasks: int, seed: int, family: FetchDynamics) -> dict[str, Any]:
     """One run's rows, what it was trained on, and what it gains by adapting."""
     module, meta = load_policy(folder)
-    policy: Any = module if hasattr(module, "meet") else WithinEpisodes(module)  # type: ignore[arg-type]
+    trained: Any = module
+    policy: Any = trained if hasattr(trained, "meet") else WithinEpisodes(trained)
     scores = scored(policy, family, tasks, seed)
     print(folder.name, scores.table(), sep="\n", flush=True)
     run: Mapping[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -113,6 +114,7 @@ def learner(folder: Path, tasks: int, seed: int, family: FetchDynamics) -> dict[
 
 
 def main() -> None:
+    """Score every run, write and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="run directories of any of the four learners")
     parser.add_argument("--task", default="FetchReach", help="robot task of the family")

@@ -156,6 +156,7 @@ def figures(learners: dict[str, RDPG], seconds: dict[str, float], bound: float) 
 
 
 def main() -> None:
+    """Time the update on every device, write and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="fetch_push_dr", help="preset or YAML file whose agent is timed")
     parser.add_argument(

@@ -105,6 +105,7 @@ def profile(training: Callable[[], Any], device: str) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Train once with timers, write and print where the time went."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("preset", help="preset or YAML file to train")
     parser.add_argument("--seed", type=int, default=0)

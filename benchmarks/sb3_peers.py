@@ -270,6 +270,7 @@ def again(peer: Peer, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Train or time one peer, and write its curve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peer", choices=PEERS)
     parser.add_argument("task", choices=["FetchReach", "FetchPush", "FetchPickAndPlace", "FetchSlide"])

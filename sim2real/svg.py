@@ -38,7 +38,10 @@ def ticks(low: float, high: float, most: int) -> list[float]:
         if math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) < most
     )
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(k * step, 12) for k in range(first, last + 1)]
+    slack = 1e-6 * (high - low)
+    values = (round(k * step, 12) for k in range(first, last + 1))
+    # Far from zero the division rounds by more than its margin, and the last number may lie outside.
+    return [value for value in values if low - slack <= value <= high + slack]
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
