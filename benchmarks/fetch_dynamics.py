@@ -98,8 +98,8 @@ def gains(scores: Scores) -> list[dict[str, Any]]:
 def learner(folder: Path, tasks: int, seed: int, family: FetchDynamics) -> dict[str, Any]:
     """One run's rows, what it was trained on, and what it gains by adapting."""
     module, meta = load_policy(folder)
-    trained: Any = module
-    policy: Any = trained if hasattr(trained, "meet") else WithinEpisodes(trained)
+    learned: Any = module
+    policy: Any = learned if hasattr(learned, "meet") else WithinEpisodes(learned)
     scores = scored(policy, family, tasks, seed)
     print(folder.name, scores.table(), sep="\n", flush=True)
     run: Mapping[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
