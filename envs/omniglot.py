@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sim2real.envs.distortion import distort
 from sim2real.envs.omniglot_files import DRAWINGS, SIZE, Characters
 from sim2real.errors import UserError
 from sim2real.few_shot_types import Examples, FewShotSpec, TaskBatch
@@ -36,6 +37,7 @@ class OmniglotSource:
         seed: int,
         rotations: bool = True,
         within_alphabet: bool = False,
+        distortion: float = 0.0,
     ) -> None:
         """Classes of ``part`` of ``split``.
 
@@ -46,6 +48,7 @@ class OmniglotSource:
             rotations: characters turned by 90, 180 and 270 degrees are further classes (Santoro et al. 2016).
             within_alphabet: the classes of a task are upright characters of one alphabet (Lake et al. 2015), which is
                 harder.
+            distortion: strength of `distort` on every drawing; 0 for none.
         """
         if shots + queries > DRAWINGS:
             raise UserError(f"a character has {DRAWINGS} drawings; {shots} shots and {queries} queries are too many")
@@ -58,6 +61,7 @@ class OmniglotSource:
         if ways > available:
             raise UserError(f"{ways} ways are too many: {part} tasks have at most {available} classes to choose from")
         self.task = FewShotSpec("omniglot", "classification", (1, SIZE, SIZE), ways, shots, queries)
+        self._distortion = distortion
         self._draw = torch.Generator().manual_seed(seed)
 
     def sample(self, tasks: int) -> TaskBatch:
@@ -66,6 +70,8 @@ class OmniglotSource:
         classes = self._classes(tasks)
         drawings = torch.rand(tasks, t.ways, DRAWINGS, generator=self._draw).argsort(-1)[..., : t.shots + t.queries]
         images = self.images[classes[..., None].to(device), drawings.to(device)].float()[..., None, :, :] / 255
+        if self._distortion:
+            images = distort(images.flatten(0, 2), self._distortion, self._draw).view(images.shape)
         labels = torch.arange(t.ways, device=device)[None, :, None].expand(tasks, -1, t.shots + t.queries)
         support, query = (
             Examples(images[:, :, part].flatten(1, 2), labels[:, :, part].flatten(1, 2))

@@ -94,3 +94,12 @@ def test_the_sequence_of_tasks_is_a_function_of_the_seed() -> None:
 def test_what_there_is_not_enough_of_is_said(option: dict[str, int], message: str) -> None:
     with pytest.raises(UserError, match=message):
         source(**option)
+
+
+def test_distorted_drawings_are_of_the_same_characters() -> None:
+    plain, distorted = (source(distortion=strength).sample(2) for strength in (0.0, 1.0))
+    assert torch.equal(plain.support.targets, distorted.support.targets)
+    assert not torch.equal(plain.support.inputs, distorted.support.inputs)
+    torch.testing.assert_close(  # the middle of a toy drawing is one shade
+        plain.support.inputs[..., 14, 14], distorted.support.inputs[..., 14, 14], atol=1e-5, rtol=0
+    )
