@@ -72,7 +72,7 @@ class LearnedOptimizer(nn.Module):
         """
         gradient, loss = gradient.detach(), loss.detach()
         inputs = torch.cat([preprocess(loss), preprocess(gradient), state.hidden])
-        gates, candidate = torch.addmm(self.bias, self.weight, inputs).tensor_split([3 * self.units])
+        gates, candidate = torch.addmm(self.bias, self.weight, inputs).split([3 * self.units, self.units])
         i, f, o = gates.sigmoid().chunk(3)
         cell = f * state.cell + i * candidate.tanh()
         hidden = o * cell.tanh()
