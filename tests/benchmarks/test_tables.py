@@ -76,3 +76,13 @@ def test_a_claim_shows_the_mean_and_half_the_width_of_its_interval(monkeypatch: 
     )
     (line,) = meta_tables.claims([claim], ("0", "1", "2"))[2:]
     assert line == "| MAML | [`maml`](../results/maml.json) | -40.4 ± 4.1 | -0.500 | - | -40.4 |  |"
+
+
+def test_the_readme_names_its_rows_and_shows_what_was_measured_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"setting": "step_3", "metric": "accuracy", "value": 0.931, "low": 0.929, "high": 0.933}]
+    monkeypatch.setattr(meta_tables, "load", lambda name: {"rows": rows} if name == "maml_omniglot_20w1s" else None)
+    lines = meta_tables.summary()
+    (measured,) = (line for line in lines if "`maml_omniglot_20w1s`" in line)
+    assert measured.startswith("| Omniglot 20w1s / 20w5s, MAML |") and "| 0.931 |" in measured
+    assert sum("not measured yet" in line for line in lines) == len(lines) - 3  # two lines are the head
+    assert not any("nearest_neighbour" in line for line in lines)
