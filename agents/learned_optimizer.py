@@ -72,7 +72,8 @@ class LearnedOptimizer(nn.Module):
         """
         gradient, loss = gradient.detach(), loss.detach()
         inputs = torch.cat([preprocess(loss), preprocess(gradient), state.hidden])
-        gates, candidate = torch.addmm(self.bias, self.weight, inputs).split([3 * self.units, self.units])
+        sums = torch.addmm(self.bias, self.weight, inputs)
+        gates, candidate = torch.split_with_sizes(sums, [3 * self.units, self.units])
         i, f, o = gates.sigmoid().chunk(3)
         cell = f * state.cell + i * candidate.tanh()
         hidden = o * cell.tanh()
