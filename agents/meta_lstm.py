@@ -42,8 +42,6 @@ class MetaLSTMConfig:
 
     filters: int = 32
     """Filters of each of the learner's four convolutions, for images."""
-    halve_by: Literal["pooling", "stride"] = "pooling"
-    """How they halve the image, see `EmbeddingConfig`."""
     hidden: tuple[int, ...] = (40, 40)
     """Units of the learner's hidden layers, for vectors."""
     updates: int = 12
@@ -167,7 +165,7 @@ class MetaLSTMPredictor:
 def _network(config: MetaLSTMConfig, spec: FewShotSpec) -> nn.Module:
     """The learner: four convolutions and a linear layer for images, a ReLU network for vectors."""
     if len(spec.input_shape) == 3:
-        embed = Embedding(EmbeddingConfig(filters=config.filters, halve_by=config.halve_by), spec.input_shape)
+        embed = Embedding(EmbeddingConfig(filters=config.filters), spec.input_shape)
         for module in embed.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum, module.eps = config.momentum, 1e-3
