@@ -10,11 +10,11 @@ from sim2real.envs.distortion import distort, warp
 
 def centre(images: Tensor) -> Tensor:
     """Centre of the ink in pixels from the middle, x and y: [N, 2]."""
-    n, size = len(images), images.shape[-1]
+    size = images.shape[-1]
     line = torch.arange(size) - (size - 1) / 2
     ink = images[:, 0]
     mass = ink.sum((1, 2))
-    return torch.stack([(ink.sum(1) * line).sum(1) / mass, (ink.sum(2) * line).sum(1) / mass], 1).view(n, 2)
+    return torch.stack([(ink.sum(1) * line).sum(1) / mass, (ink.sum(2) * line).sum(1) / mass], 1)
 
 
 def warped(image: Tensor, **amounts: float) -> Tensor:
