@@ -16,9 +16,9 @@ from sim2real.commands import resolve
 from sim2real.config import ConfigError, build
 from sim2real.domains import domain
 from sim2real.envs.omniglot import Part
-from sim2real.envs.omniglot_files import SIZE, Characters
 from sim2real.few_shot_domain import FewShotConfig, make_source
 from sim2real.runs import load_policy
+from tests.envs.characters import toy
 
 SMALL = ["trainer.total_samples=200", "trainer.eval_every=100", "trainer.eval_episodes=20", "agent.hidden=[8]"]
 
@@ -71,20 +71,14 @@ def test_parts_have_different_tasks() -> None:
 
 
 def test_drawings_are_distorted_in_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [
-        f"images_{side}/{side}{a}/character{c:02d}"
-        for side in ("background", "evaluation")
-        for a in range(3)
-        for c in (1, 2)
-    ]
-    images = torch.zeros(len(names), 20, SIZE, SIZE, dtype=torch.uint8)
-    images[..., 10:12, 4:24] = 255
-    monkeypatch.setattr(few_shot, "load_characters", lambda data, download: Characters(tuple(names), images))
-    env = FewShotConfig(tasks="omniglot", split="lake", distortion=1.0)
+    monkeypatch.setattr(few_shot, "load_characters", lambda data, download: toy())
 
     def different(part: Part) -> bool:
-        drawn = make_source(env, part, ways=2, shots=2, queries=2, seed=3).sample(1).support.inputs[0, :2]
-        return not torch.equal(drawn[0], drawn[1])
+        plain, distorted = (
+            make_source(env, part, ways=2, shots=2, queries=2, seed=3).sample(1).support.inputs
+            for env in (FewShotConfig(tasks="omniglot", split="lake", distortion=strength) for strength in (0.0, 1.0))
+        )
+        return not torch.equal(plain, distorted)
 
     assert different("train") and not different("validation") and not different("test")
 
