@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
+import runpy
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,20 @@ def provenance() -> dict[str, Any]:
 
 
 def version_of(package: str) -> str | None:
-    """Installed version of a distribution, without importing it."""
+    """Installed version of a distribution, without importing it; of torch with its build: 2.13.0+cpu, 2.13.0+cu130."""
     try:
-        return importlib.metadata.version(package)
+        version = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+    return (_torch_build() or version) if package == "torch" else version
+
+
+def _torch_build() -> str | None:
+    """``torch.__version__``. Builds for GPUs leave their label out of the distribution's version."""
+    spec = importlib.util.find_spec("torch")  # finds, does not import
+    if spec is None or spec.origin is None:
+        return None
+    return str(runpy.run_path(str(Path(spec.origin).with_name("version.py")))["__version__"])
 
 
 def _commit() -> str | None:
