@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -184,7 +185,8 @@ def test_list_names_what_can_be_given(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sim2real.doctor._ask", lambda code, otherwise: (False, f"{otherwise}: no driver"))
-    monkeypatch.setattr("sim2real.doctor.importlib.util.find_spec", lambda name: None if name == "onnx" else name)
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnx" else found(name))
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert "extra export: lacks onnx; pip install 'sim2real[export]'" in out
