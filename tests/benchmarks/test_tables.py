@@ -53,9 +53,13 @@ def test_rows_of_measured_and_projected_learners(monkeypatch: pytest.MonkeyPatch
         "ours": "fetch_push",
         "learners": {
             "fetch_push": {"seeds": [0, 1, 2], "marks": marks([300.0, 300.0])},
+            "ddpg_her": {"seeds": [0], "ms_per_step": 20.4, "marks": marks([3600.0, None])},
             "tqc_her": {"seeds": [0], "projected": True, "ms_per_step": 136.2, "marks": marks([26832.0, 26832.0])},
         },
-        "times_faster": {"tqc_her": {m: [89.44, 89.44] for m in ("0.5", "0.8", "0.9", "0.95")}},
+        "times_faster": {
+            "tqc_her": {m: [89.44, 89.44] for m in ("0.5", "0.8", "0.9", "0.95")},
+            "best_measured": {m: [12.0, None] for m in ("0.5", "0.8", "0.9", "0.95")},
+        },
     }
     monkeypatch.setattr(performance_tables, "load", lambda name: result if name == "time_to_solve_FetchPush" else None)
     text = "\n".join(performance_tables.time_to_solve())
@@ -63,6 +67,7 @@ def test_rows_of_measured_and_projected_learners(monkeypatch: pytest.MonkeyPatch
     assert "| `tqc_her` (projected: 136 ms a step) | 1 |" in text and "| 89.4 |" in text
     asked = "\n".join(performance_tables.asked())
     assert "| <= 6 | 5 min |" in asked and "| >= 50 | 89.4 |" in asked
+    assert "| >= 10 | > 12 (ddpg_her) |" in asked
 
 
 def test_a_claim_shows_the_mean_and_half_the_width_of_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
