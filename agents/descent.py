@@ -1,6 +1,8 @@
-"""One step of gradient descent, as every learner takes it."""
+"""One step of gradient descent, as every learner takes it, and how its size falls."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -18,3 +20,10 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, *, max_norm: float |
     if max_norm is not None:
         nn.utils.clip_grad_norm_(parameters, max_norm)
     optimizer.step()
+
+
+def annealed(samples: int, over: int) -> float:
+    """Factor of the learning rate after so many samples: from 1 to a hundredth along half a cosine; ``over`` 0: 1."""
+    if not over:
+        return 1.0
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, samples / over)))

@@ -8,12 +8,12 @@ classification, losses are means over all examples (`few_shot_losses`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from sim2real.agents.descent import annealed
 from sim2real.agents.few_shot_losses import LOSSES
 from sim2real.agents.few_shot_networks import make_network
 from sim2real.agents.functional import (
@@ -144,7 +144,7 @@ class MAML:
             nn.utils.clip_grad_value_(self._policy.parameters(), c.max_grad)
         self._samples += len(tasks)
         for group in self.optimizer.param_groups:
-            group["lr"] = c.learning_rate * self._annealing()
+            group["lr"] = c.learning_rate * annealed(self._samples, c.anneal_samples)
         self.optimizer.step()
         return {"loss/query": torch.cat(losses).mean()}
 
@@ -178,12 +178,6 @@ class MAML:
             mean = share * grads.sum(0)
             parameter.grad = mean if parameter.grad is None else parameter.grad + mean
         return losses
-
-    def _annealing(self) -> float:
-        if not self.config.anneal_samples:
-            return 1.0
-        progress = min(1.0, self._samples / self.config.anneal_samples)
-        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 
     def state_dict(self) -> State:
         """Everything a bit-exact continuation needs; tasks are drawn and used within one iteration."""

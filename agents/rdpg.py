@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sim2real.agents.descent import descend
+from sim2real.agents.descent import annealed, descend
 from sim2real.agents.exploration import DemonstratedPolicy, ExploringPolicy
 from sim2real.agents.losses import actor_loss, critic_loss, polyak_, smoothed_action, td_target
 from sim2real.agents.rdpg_config import RDPGConfig
@@ -54,7 +54,7 @@ class RDPG:
         self.replay = EpisodeReplay(config.capacity, env.task, priority=config.priority, device=self.device)
         self._explore = numpy_generator(seed, "exploration")
         self._draw = torch_generator(seed, "replay", device=self.device)
-        self._updates = 0
+        self._samples = self._updates = 0
         # A new thread forgets torch's number of threads: its OpenMP calls would take every core and spin.
         threads = torch.get_num_threads()
         self._thread = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,))
@@ -95,7 +95,9 @@ class RDPG:
         self._policy.normalize_goal.update(torch.as_tensor(episodes.achieved_goal, device=self.device))
         self._policy.normalize_goal.update(torch.as_tensor(episodes.desired_goal, device=self.device))
         moved = np.linalg.norm(episodes.achieved_goal[:, -1] - episodes.achieved_goal[:, 0], axis=-1) > 0.02
-        return int(episodes.mask.sum()), {
+        cost = int(episodes.mask.sum())
+        self._samples += cost
+        return cost, {
             "collect/success": float(episodes.success[:, -1].mean()),
             "collect/moved": float(moved.mean()),
         }
@@ -111,9 +113,18 @@ class RDPG:
     def update(self) -> Metrics:
         """`updates_per_collect` updates; metrics of the last one, as tensors."""
         metrics: Metrics = {}
+        self._anneal()
         for _ in range(self.config.updates_per_collect):
             metrics |= self._update_once(self.replay.sample(self.config.batch_episodes, self._draw))
         return metrics
+
+    def _anneal(self) -> None:
+        """Set the learning rates of heads and embeddings, and of recurrent weights (`_adam`)."""
+        c = self.config
+        factor = annealed(self._samples, c.anneal_samples)
+        for optimizer in self._optimizers().values():
+            for group, rate in zip(optimizer.param_groups, (c.learning_rate, c.memory_learning_rate), strict=False):
+                group["lr"] = rate * factor
 
     def _update_once(self, batch: EpisodeBatch) -> Metrics:
         """One step of the critic and, every `policy_delay`, one of the policy."""
@@ -212,6 +223,7 @@ class RDPG:
             "explore": self._explore.bit_generator.state,
             "draw": self._draw.get_state(),
             "updates": self._updates,
+            "samples": self._samples,
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -228,7 +240,7 @@ class RDPG:
         self.replay.load_state_dict(state["replay"])
         self._explore.bit_generator.state = state["explore"]
         self._draw.set_state(state["draw"].cpu())
-        self._updates = int(state["updates"])
+        self._updates, self._samples = int(state["updates"]), int(state["samples"])
 
     def _modules(self) -> dict[str, nn.Module]:
         return {

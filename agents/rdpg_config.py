@@ -44,6 +44,9 @@ class RDPGConfig:
     """Adam's step for heads and embeddings."""
     memory_learning_rate: float = 5e-4
     """Adam's step for the recurrent weights."""
+    anneal_samples: int = 0
+    """Samples over which both steps fall to a hundredth along half a cosine; 0: they stay. Where a centimetre decides,
+    the policy gets no better until they fall."""
     max_grad_norm: float = 10.0
     """Largest norm of a network's gradient."""
     action_l2: float = 1.0
@@ -87,6 +90,7 @@ class RDPGConfig:
         for name in ("tau", "relabel_probability", "keep_fulfilled", "random_probability"):
             self._check(name, 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
         self._check("demonstrations", 0 <= self.demonstrations <= self.capacity, "from 0 to the replay's capacity")
+        self._check("anneal_samples", self.anneal_samples >= 0, "at least 0")
         self._check("gamma", 0.0 <= self.gamma < 1.0, "in [0, 1)")
         self._check("hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "at least one layer of at least 1 unit")
         self._check("steps_per_episode", self.steps_per_episode is None or self.steps_per_episode >= 1, "at least 1")

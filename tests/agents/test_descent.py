@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from sim2real.agents.descent import descend
+from sim2real.agents.descent import annealed, descend
 
 
 def parameter(*values: float) -> torch.nn.Parameter:
@@ -28,3 +29,9 @@ def test_parameters_of_others_get_no_gradient_and_unused_ones_stay() -> None:
     descend(optimizer, (judge * own).sum(), max_norm=10.0)
     assert (own.item(), unused.item(), judge.item()) == (0.0, 5.0, 2.0)
     assert judge.grad is None
+
+
+def test_the_rate_falls_to_a_hundredth_along_half_a_cosine() -> None:
+    # Halfway: 0.01 + 0.99 / 2.
+    assert [annealed(n, 1000) for n in (0, 500, 1000, 9999)] == pytest.approx([1.0, 0.505, 0.01, 0.01])
+    assert annealed(9999, 0) == 1.0

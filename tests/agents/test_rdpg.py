@@ -102,6 +102,16 @@ def test_target_networks_follow_at_their_interval() -> None:
         assert same(before, parameters(agent.target_critic)) == (count < 3)
 
 
+def test_learning_rates_fall_with_the_samples() -> None:
+    config = dataclasses.replace(SMALL, memory="lstm", critic_memory="none", memory_learning_rate=1e-4)
+    round_of_samples = 8 * PointReach(8, hidden_sign=True).task.horizon
+    agent = make(dataclasses.replace(config, anneal_samples=2 * round_of_samples))
+    for actor, critic in (([5.05e-4, 5.05e-5], [5.05e-4]), ([1e-5, 1e-6], [1e-5]), ([1e-5, 1e-6], [1e-5])):
+        train(agent, 1)
+        rates = [[group["lr"] for group in o.param_groups] for o in agent._optimizers().values()]
+        assert rates[0] == pytest.approx(actor) and rates[1] == pytest.approx(critic)
+
+
 def test_masked_steps_do_not_count() -> None:
     """An episode cut after two steps teaches the same whatever its padding holds."""
     losses = []
@@ -130,7 +140,8 @@ def test_same_seed_same_run(overlap: bool) -> None:
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("memory", ["lstm", "none"])
 def test_resumed_equals_unbroken(overlap: bool, memory: MemoryKind) -> None:
-    config = dataclasses.replace(SMALL, overlap=overlap, memory=memory, critic_memory=memory, target_noise=0.1)
+    config = dataclasses.replace(SMALL, overlap=overlap, memory=memory, critic_memory=memory)
+    config = dataclasses.replace(config, target_noise=0.1, anneal_samples=1000)
     unbroken = train(make(config), 5)
     resumed = make(config, seed=123)  # everything comes from the state, the seed included
     resumed.load_state_dict(_copied(train(make(config), 2).state_dict()))
