@@ -63,7 +63,7 @@ RUNS = (
     (
         "fetch_slide_run",
         "fetch_slide",
-        "feed-forward, nominal, [in four parts](docs/learning.md#fetchslide)",
+        "feed-forward, nominal, [in four parts](docs/learning.md)",
         "nominal >= 0.70",
     ),
 )
