@@ -45,8 +45,8 @@ class RDPGConfig:
     memory_learning_rate: float = 5e-4
     """Adam's step for the recurrent weights."""
     anneal_samples: int = 0
-    """Samples over which both steps fall to a hundredth along half a cosine; 0: they stay. Where a centimetre decides,
-    the policy gets no better until they fall."""
+    """Samples over which both steps fall to a hundredth along half a cosine; 0: they stay. Worth most where a
+    centimetre decides (FetchSlide)."""
     max_grad_norm: float = 10.0
     """Largest norm of a network's gradient."""
     action_l2: float = 1.0

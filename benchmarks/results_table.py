@@ -14,6 +14,7 @@ import deployment_tables
 import meta_tables
 import peng_tables
 import performance_tables
+from headline import success
 from our_curves import training
 from performance_tables import MISSING, ratio, table
 from publishing import ROOT, load
@@ -36,20 +37,22 @@ def _preset_row(name: str, what: str, asked: str) -> tuple[str, ...]:
     result = load(name)
     if result is None:
         return (f"`{name}`", what, MISSING, *[""] * len(DYNAMICS), asked)
-    cells = (success_cell(result, setting) for setting in DYNAMICS)
-    minutes = (f"{seed['minutes']:.1f} ({seed['samples'] / 1000:.0f} k)" for seed in result["seeds"])
-    return (f"[`{name}`](results/{name}.json)", what, *cells, ", ".join(minutes), asked)
+    return (f"[`{name}`](results/{name}.json)", what, *_cells(result), asked)
 
 
 def _run_row(name: str, run: str, what: str, asked: str) -> tuple[str, ...]:
     """A committed run that no preset makes in one go, scored by ``sim2real evaluate``."""
-    result = load(name)
-    if result is None:
-        return (f"[`results/runs/{run}`](results/runs/{run})", what, MISSING, *[""] * len(DYNAMICS), asked)
-    values = {row["setting"]: f"{row['value']:.3f}" for row in result["rows"] if row["metric"] == "success"}
-    made = training(ROOT / "results" / "runs" / run)
-    minutes = f"{made['minutes']:.1f} ({made['samples'] / 1000:.0f} k)"
-    return (f"[`results/runs/{run}`](results/{name}.json)", what, *(values[d] for d in DYNAMICS), minutes, asked)
+    scores, folder = load(name), f"results/runs/{run}"
+    if scores is None:
+        return (f"[`{folder}`]({folder})", what, MISSING, *[""] * len(DYNAMICS), asked)
+    result = {"success": {"0": success(scores)}, "seeds": [training(ROOT / folder)]}
+    return (f"[`{folder}`](results/{name}.json)", what, *_cells(result), asked)
+
+
+def _cells(result: dict[str, Any]) -> tuple[str, ...]:
+    """Success under each set of dynamics, then how long training took, of all seeds."""
+    minutes = (f"{seed['minutes']:.1f} ({seed['samples'] / 1000:.0f} k)" for seed in result["seeds"])
+    return (*(success_cell(result, setting) for setting in DYNAMICS), ", ".join(minutes))
 
 
 PRESETS = (
@@ -92,7 +95,8 @@ def readme() -> dict[str, list[str]]:
     """The README's section."""
     note = (
         "Success at the last step of 1,000 unseen episodes, one number a seed (`python benchmarks/headline.py "
-        "PRESET`), on two cores that other work shared; the files hold intervals, versions and commits."
+        "PRESET`; of a run: `sim2real evaluate results/runs/RUN --dynamics nominal train unseen --episodes 1000 "
+        "--seed 7`), on two cores that other work shared; the files hold intervals, versions and commits."
     )
     puck = (
         "The puck task of Peng et al. 2017 with seven joints and 95 randomised parameters, two seeds a policy "
