@@ -21,8 +21,8 @@ def smoothed_action(action: Tensor, noise: Tensor, *, clip: float) -> Tensor:
     return (action + noise.clamp(-clip, clip)).clamp(-1.0, 1.0)
 
 
-def td_target(reward: Tensor, next_q: Tensor, *, gamma: float) -> Tensor:
-    """``clamp(r + gamma min_i Q_i', -1 / (1 - gamma), 0)`` (Peng, algorithm 1; TD3, equation 10; HER, appendix A).
+def td_target(reward: Tensor, next_q: Tensor, *, gamma: float, steps: Tensor | int = 1) -> Tensor:
+    """``clamp(r + gamma^n min_i Q_i', -1 / (1 - gamma), 0)`` (Peng, algorithm 1; TD3, equation 10; HER, appendix A).
 
     Rewards are -1 or 0 and the horizon's end is a truncation, not a termination, so every step bootstraps and the
     return is bounded by the geometric sum.
@@ -30,8 +30,9 @@ def td_target(reward: Tensor, next_q: Tensor, *, gamma: float) -> Tensor:
     Args:
         reward: [...]
         next_q: [heads, ...]
+        steps: n, transitions that ``reward`` sums up (with its own discounts); broadcasts with it.
     """
-    return (reward + gamma * next_q.amin(0)).clamp(-1.0 / (1.0 - gamma), 0.0)
+    return (reward + gamma**steps * next_q.amin(0)).clamp(-1.0 / (1.0 - gamma), 0.0)
 
 
 def critic_loss(q: Tensor, target: Tensor, mask: Tensor) -> Tensor:

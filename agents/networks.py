@@ -162,17 +162,24 @@ class Head(nn.Module):
     """MLP over (context, query) whose first layer is split, so that n queries share one pass over the context.
 
     ``W [context; query] = W_c context + W_q query``: the same function as a layer on the concatenation; the context's
-    part, which is the wide one, is computed once and broadcast.
+    part, which is the wide one, is computed once and broadcast. With ``layer_norm``, every hidden layer is normalised
+    before its ReLU.
     """
 
-    def __init__(self, context: int, query: int, hidden: tuple[int, ...], outputs: int) -> None:
+    def __init__(
+        self, context: int, query: int, hidden: tuple[int, ...], outputs: int, *, layer_norm: bool = False
+    ) -> None:
         super().__init__()
         self.context = nn.Linear(context, hidden[0])
         self.query = nn.Linear(query, hidden[0], bias=False)
-        layers: list[nn.Module] = []
+
+        def activation(width: int) -> list[nn.Module]:
+            return [nn.LayerNorm(width), nn.ReLU()] if layer_norm else [nn.ReLU()]
+
+        layers: list[nn.Module] = activation(hidden[0])
         for narrow, wide in itertools.pairwise(hidden):
-            layers += [nn.Linear(narrow, wide), nn.ReLU()]
-        self.tail = nn.Sequential(nn.ReLU(), *layers, nn.Linear(hidden[-1], outputs))
+            layers += [nn.Linear(narrow, wide), *activation(wide)]
+        self.tail = nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
 
     def forward(self, context: Tensor, query: Tensor) -> Tensor:
         """Context [..., C] and queries [..., n, Q] -> [..., n, outputs]."""

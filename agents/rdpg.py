@@ -32,7 +32,7 @@ from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.agents.rdpg_networks import Actor, Critic, RDPGPolicy
 from sim2real.collect import rollout
 from sim2real.errors import UserError
-from sim2real.replay import EpisodeBatch, EpisodeReplay, relabel, relabelled_reward
+from sim2real.replay import EpisodeBatch, EpisodeReplay, relabel, relabelled_return
 from sim2real.seeding import numpy_generator, seeded_weights, torch_generator
 from sim2real.types import Demonstrator, Episodes, GoalVectorEnv, Metrics, Policy, State
 
@@ -141,11 +141,11 @@ class RDPG:
             reward=self.env.compute_reward,
             generator=self._draw,
         )
-        reward = relabelled_reward(batch, t, goals, self.env.compute_reward)
+        reward, end = relabelled_return(batch, t, goals, self.env.compute_reward, steps=c.n_step, gamma=c.gamma)
         goals = self._policy.normalize_goal(goals)
         mask = batch.at("mask", t)[..., None]
         sequence = self._sequence(batch)
-        target = self._target(batch, sequence, t + 1, goals, reward)
+        target = self._target(batch, sequence, end, goals, reward, steps=(end - t)[..., None])
         context = self._critic_context(self.critic, batch, sequence, t)
         actions = batch.action(t)[:, :, None].expand(*goals.shape[:3], -1)
         loss = critic_loss(self.critic(context, goals, actions), target, mask)
@@ -190,15 +190,17 @@ class RDPG:
         return actor(z, self._policy.normalize_obs(batch.at("observation", t)), goals)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def _target(self, batch: EpisodeBatch, sequence: Tensor, t: Tensor, goals: Tensor, reward: Tensor) -> Tensor:
-        """``r + gamma min_i Q_i'(s', pi'(s', z', g), y', g, mu)`` at the next times ``t``, clipped: [B, K, n]."""
+    def _target(
+        self, batch: EpisodeBatch, sequence: Tensor, t: Tensor, goals: Tensor, reward: Tensor, *, steps: Tensor
+    ) -> Tensor:
+        """``r + gamma^steps min_i Q_i'(s', pi'(s', z', g), y', g, mu)`` at the times ``t`` then, clipped: [B, K, n]."""
         c = self.config
         action = self._act(self.target_actor, batch, sequence, t, goals)
         if c.target_noise > 0:
             noise = torch.randn(action.shape, generator=self._draw, device=self.device) * c.target_noise
             action = smoothed_action(action, noise, clip=c.target_noise_clip)
         context = self._critic_context(self.target_critic, batch, sequence, t)
-        return td_target(reward, self.target_critic(context, goals, action), gamma=c.gamma)
+        return td_target(reward, self.target_critic(context, goals, action), gamma=c.gamma, steps=steps)
 
     def _critic_context(self, critic: Critic, batch: EpisodeBatch, sequence: Tensor, t: Tensor) -> Tensor:
         """[B, K, C]: memory y_t, input (s_t, a_{t-1}) and, if omniscient, noise-free state and mu."""

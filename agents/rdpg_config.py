@@ -28,6 +28,8 @@ class RDPGConfig:
     """Units of the heads' hidden layers."""
     twin_critics: bool = True
     """Two critic heads, the smaller one as target (TD3); false: one, as in the paper."""
+    critic_layer_norm: bool = False
+    """Layer normalisation in the critic's heads, before every ReLU."""
     policy_delay: int = 1
     """Critic updates for every update of the policy."""
     target_noise: float = 0.0
@@ -36,6 +38,9 @@ class RDPGConfig:
     """Largest noise on target actions."""
     gamma: float = 0.98
     """Discount per control step."""
+    n_step: int = 1
+    """Rewards that a target adds up before it asks the target critic; what the policy of then did in between is taken
+    as it was, without correction."""
     tau: float = 0.05
     """Share of the online weights that enters the target networks at each of their updates."""
     target_interval: int = 40
@@ -85,7 +90,7 @@ class RDPGConfig:
 
     def __post_init__(self) -> None:
         counts = ("history", "embedding", "memory_units", "policy_delay", "target_interval", "batch_episodes")
-        for name in (*counts, "num_goals", "capacity", "updates_per_collect"):
+        for name in (*counts, "num_goals", "n_step", "capacity", "updates_per_collect"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("tau", "relabel_probability", "keep_fulfilled", "random_probability"):
             self._check(name, 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")

@@ -43,7 +43,9 @@ class Critic(nn.Module):
         context = self.memory.output_size + inputs + privileged
         heads = 2 if config.twin_critics else 1
         query = sizes["goal"] + sizes["action"]
-        self.heads = nn.ModuleList(Head(context, query, config.hidden, 1) for _ in range(heads))
+        self.heads = nn.ModuleList(
+            Head(context, query, config.hidden, 1, layer_norm=config.critic_layer_norm) for _ in range(heads)
+        )
 
     def forward(self, context: Tensor, goals: Tensor, actions: Tensor, *, heads: int | None = None) -> Tensor:
         """[B, K, C], [B, K, n, G], [B, K, n, A] -> [heads, B, K, n]."""

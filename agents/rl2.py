@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from sim2real.agents.advantages import discounted_returns, generalized_advantages, standardize
-from sim2real.agents.descent import descend
+from sim2real.agents.descent import annealed, descend
 from sim2real.agents.ppo import clipped_surrogate, over_tasks, surrogate, value_loss
 from sim2real.agents.rl2_config import RL2Config
 from sim2real.agents.rl2_networks import RL2Baseline, RL2Policy
@@ -50,6 +50,7 @@ class RL2:
         self._draw = torch_generator(seed, "batches")
         self._trials: Trials | None = None
         self._samples = 0
+        self._factor = 1.0
 
     @property
     def policy(self) -> RL2Policy:
@@ -77,7 +78,9 @@ class RL2:
         """Improve policy and baseline from the trials that were played last."""
         assert self._trials is not None, "collect first"
         trials = self._trials.to(self.device)
-        self._anneal()
+        self._factor = annealed(self._samples, self.config.anneal_samples)
+        self.policy_optimizer.param_groups[0]["lr"] = self._factor * self.config.learning_rate
+        self.baseline_optimizer.param_groups[0]["lr"] = self._factor * self.config.baseline_learning_rate
         advantage, returns = self._advantages(trials)
         step = self._proximal if self.config.outer == "ppo" else self._trust_region
         metrics = step(trials, advantage)
@@ -85,16 +88,6 @@ class RL2:
         self._policy.observe(trials.inputs)
         self.baseline.observe(trials.inputs)
         return metrics
-
-    def _anneal(self) -> None:
-        """Set the learning rates that belong to the samples so far."""
-        c = self.config
-        left = max(0.1, 1 - 0.9 * self._samples / c.anneal_samples) if c.anneal_samples else 1.0
-        for optimizer, rate in (
-            (self.policy_optimizer, c.learning_rate),
-            (self.baseline_optimizer, c.baseline_learning_rate),
-        ):
-            optimizer.param_groups[0]["lr"] = rate * left
 
     @torch.no_grad()
     def _advantages(self, trials: Trials) -> tuple[Tensor, Tensor]:
@@ -119,7 +112,8 @@ class RL2:
                 log_prob = head.log_prob(outputs, trials.action[i])
                 loss = clipped_surrogate(*_single(log_prob, old[i], advantage[i], mask), clip=c.clip)
                 entropy = over_tasks(*_single(head.entropy(outputs), mask))
-                descend(self.policy_optimizer, loss - c.entropy * entropy, max_norm=c.max_grad_norm)
+                bonus = self._factor * c.entropy * entropy
+                descend(self.policy_optimizer, loss - bonus, max_norm=c.max_grad_norm)
                 kl = over_tasks(*_single(head.kl(trials.outputs[i], outputs.detach()), mask))
         return {"loss/policy": loss.detach(), "loss/entropy": entropy.detach(), "loss/kl": kl}
 

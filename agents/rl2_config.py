@@ -48,7 +48,8 @@ class RL2Config:
     baseline_epochs: int = 2
     """Passes of the baseline over the trials."""
     anneal_samples: int = 0
-    """Learning rates fall linearly to a tenth over this many samples, and stay there; 0: they do not fall."""
+    """Learning rates and the entropy bonus fall to a hundredth along half a cosine over this many samples, and stay
+    there; 0: they do not fall."""
     max_grad_norm: float = 1.0
     """Gradients longer than this are shortened."""
     evaluate: Literal["sample", "mode"] = "sample"

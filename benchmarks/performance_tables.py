@@ -213,6 +213,31 @@ def _number(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
+def ablations() -> list[str]:
+    """The preset with one change at a time: samples to the marks, and both factors of the time to the last one."""
+    result = load("ablations_fetch_push")
+    head = ("change", "seeds", "samples to 0.5", "0.8", "0.9 (each seed)", "samples over preset's", "time a sample")
+    if result is None:
+        return unmeasured(*head)
+    return table(head, *(_ablation(row) for row in result["rows"]))
+
+
+def _ablation(row: Result) -> tuple[str, ...]:
+    *earlier, _ = row["samples"].values()
+    return (
+        row["row"],
+        str(len(row["seeds"])),
+        *(_thousands(samples) for samples in earlier),
+        ", ".join(_thousands(samples) for samples in row["by_seed"]),
+        span(row["samples_over_preset"]),
+        f"{row['pace_over_preset']:.2f}",
+    )
+
+
+def _thousands(ends: Ends) -> str:
+    return span([None if x is None else x / 1000 for x in ends], " k")
+
+
 def tables() -> dict[str, list[str]]:
     """Every table by the name of its place in the document."""
     return {
@@ -221,4 +246,5 @@ def tables() -> dict[str, list[str]]:
         "profile": profile(),
         "environments": environments(),
         "learner": learner(),
+        "ablations": ablations(),
     }

@@ -217,3 +217,24 @@ def relabelled_reward(batch: EpisodeBatch, t: Tensor, goals: Tensor, reward: Rew
     """
     achieved = batch.at("achieved_goal", t + 1)
     return reward(achieved[:, :, None].expand_as(goals), goals).to(goals.dtype)
+
+
+def relabelled_return(
+    batch: EpisodeBatch, t: Tensor, goals: Tensor, reward: Reward, *, steps: int, gamma: float
+) -> tuple[Tensor, Tensor]:
+    """Discounted rewards of ``steps`` transitions from ``t`` on, fewer where the episode ends, and when they end.
+
+    Args:
+        t: [B, K]
+        goals: [B, K, n, G]
+
+    Returns:
+        [B, K, n] and the times of the observations after the last of these transitions, [B, K]
+    """
+    length = batch.length()[:, None]
+    end = torch.maximum(torch.minimum(t + steps, length), t + 1)
+    total = relabelled_reward(batch, t, goals, reward)
+    for k in range(1, steps):
+        happened = (t + k < end)[..., None]
+        total = total + gamma**k * happened * relabelled_reward(batch, torch.minimum(t + k, end - 1), goals, reward)
+    return total, end

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim2real.collect import rollout
-from sim2real.replay import EpisodeBatch, EpisodeReplay, Strategy, energy, hindsight_index, relabel, relabelled_reward
+from sim2real.replay import (
+    EpisodeBatch,
+    EpisodeReplay,
+    Strategy,
+    energy,
+    hindsight_index,
+    relabel,
+    relabelled_return,
+    relabelled_reward,
+)
 from tests.toys import Counting, CountingPolicy, toy_task
 
 CPU = torch.device("cpu")
@@ -155,6 +164,26 @@ def test_relabelled_goals_come_from_the_same_episode(per_step: bool) -> None:
     reward = relabelled_reward(batch, t, goals, env.compute_reward)
     expected = torch.where(step[..., 0] == t[..., None] + 1, 0.0, -1.0)
     torch.testing.assert_close(reward, expected.to(reward.dtype))
+
+
+def test_rewards_of_several_steps_by_hand() -> None:
+    env, replay = counting_replay()  # achieves 0.1 more in every one of its 5 steps
+    batch = replay.sample(3, generator())
+    t = torch.tensor([0, 2, 4]).expand(3, 3)
+    goals = (batch.whole("desired_goal") + 0.3)[:, None, None].expand(3, 3, 1, 1)  # what is achieved after 3 steps
+    total, end = relabelled_return(batch, t, goals, env.compute_reward, steps=3, gamma=0.5)
+    # from 0: -1 - 0.5 and 0 at the third step; from 2: 0 at once, then -0.5 - 0.25; from 4: one step is left, -1
+    torch.testing.assert_close(total[..., 0], torch.tensor([-1.5, -0.75, -1.0]).expand(3, 3))
+    assert end.tolist() == [[3, 5, 5]] * 3
+
+
+def test_rewards_of_one_step_are_those_of_the_transition() -> None:
+    env, replay = counting_replay()
+    batch = replay.sample(4, generator())
+    t = torch.arange(5).expand(4, 5)
+    goals = relabelled(batch, t, generator(1), strategy="future")
+    total, end = relabelled_return(batch, t, goals, env.compute_reward, steps=1, gamma=0.5)
+    assert torch.equal(total, relabelled_reward(batch, t, goals, env.compute_reward)) and torch.equal(end, t + 1)
 
 
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 0.0), (0.8, 0.8), (1.0, 1.0)])

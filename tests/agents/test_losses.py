@@ -20,6 +20,13 @@ def test_td_target_takes_the_smaller_head_and_clips() -> None:
     torch.testing.assert_close(td_target(reward, next_q, gamma=0.98), torch.tensor([-20.6, 0.0, -50.0]))
 
 
+def test_td_target_discounts_by_the_steps_that_the_reward_sums_up() -> None:
+    reward, next_q = torch.tensor([-2.71, -1.9]), torch.tensor([[-5.0, -5.0]])
+    # gamma 0.9 after three steps: -2.71 + 0.729 * -5; after two: -1.9 + 0.81 * -5
+    target = td_target(reward, next_q, gamma=0.9, steps=torch.tensor([3, 2]))
+    torch.testing.assert_close(target, torch.tensor([-6.355, -5.95]))
+
+
 def test_smoothed_action_clips_noise_then_action() -> None:
     action = torch.tensor([0.0, 0.9, -0.2])
     noise = torch.tensor([0.8, 0.3, -0.1])

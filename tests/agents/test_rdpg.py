@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,6 +113,13 @@ def test_learning_rates_fall_with_the_samples() -> None:
         assert rates[0] == pytest.approx(actor) and rates[1] == pytest.approx(critic)
 
 
+def test_layer_normalisation_is_the_critics_alone() -> None:
+    agent = make(dataclasses.replace(SMALL, critic_layer_norm=True))
+    norms = [m for m in agent.critic.modules() if isinstance(m, nn.LayerNorm)]
+    assert len(norms) == 2 * len(SMALL.hidden)  # of two heads
+    assert not any(isinstance(m, nn.LayerNorm) for m in agent.policy.modules())
+
+
 def test_masked_steps_do_not_count() -> None:
     """An episode cut after two steps teaches the same whatever its padding holds."""
     losses = []
@@ -176,8 +184,9 @@ def _copied(state: State) -> State:
     }
 
 
-def test_learns_to_reach() -> None:
-    config = dataclasses.replace(SMALL, memory="none", critic_memory="none", steps_per_episode=4)
+@pytest.mark.parametrize("options", [{}, {"n_step": 3, "critic_layer_norm": True}])
+def test_learns_to_reach(options: dict[str, Any]) -> None:
+    config = dataclasses.replace(SMALL, memory="none", critic_memory="none", steps_per_episode=4, **options)
     agent = train(make(config, hidden_sign=False), 25)
     assert success(agent, hidden_sign=False) > 0.9
 

@@ -125,14 +125,25 @@ def test_an_evaluation_gives_the_trial_and_each_of_its_episodes() -> None:
     assert list(policy.meet(family, tasks, torch_generator(0, "luck"), episodes=1)) == ["trial", "episode_1"]
 
 
-def test_learning_rates_fall_to_a_tenth_and_stay_there() -> None:
+def test_learning_rates_fall_to_a_hundredth_and_stay_there() -> None:
     learner = make(Bandits(2, 5), anneal_samples=400, learning_rate=0.01)  # 40 trials of 5 pulls: 200 samples a round
     rates = []
     for _ in range(3):
         learner.collect()
         learner.update()
         rates.append(learner.policy_optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([0.0055, 0.001, 0.001])
+    assert rates == pytest.approx([0.00505, 0.0001, 0.0001])
+
+
+def test_the_entropy_bonus_falls_with_the_learning_rates() -> None:
+    rates = {"learning_rate": 0.001, "baseline_learning_rate": 0.001, "entropy": 0.05}
+    steady = make(Bandits(2, 5), **rates)
+    annealed = make(Bandits(2, 5), anneal_samples=1, **{name: 100 * value for name, value in rates.items()})
+    for learner in (steady, annealed):
+        learner.collect()
+        learner.update()
+    for ours, theirs in zip(steady.policy.parameters(), annealed.policy.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_an_evaluation_may_take_the_most_likely_actions() -> None:
