@@ -60,6 +60,13 @@ def with_foreach_adam(learner: RDPG) -> RDPG:
     return learner
 
 
+def with_compiled_networks(learner: RDPG) -> RDPG:
+    """The same agent with heads and critics compiled (``torch.compile``, shapes fixed); recurrent memories stay."""
+    for network in (learner.policy.actor.head, learner.target_actor.head, learner.critic, learner.target_critic):
+        network.compile(dynamic=False)
+    return learner
+
+
 def seconds_per_update(learner: RDPG, updates: int) -> float:
     """Wall seconds of one update, with its sampling and relabelling."""
     _synchronize(learner.device)
@@ -116,10 +123,12 @@ def _synchronize(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def measure(config: ExperimentConfig, device: str, *, rounds: int, updates: int) -> dict[str, float]:
+def measure(config: ExperimentConfig, device: str, *, rounds: int, updates: int, compiled: bool) -> dict[str, float]:
     """Medians over ``rounds`` in which every variant takes its turn, and the matrix product."""
     learners = {name: build(config, agent, device) for name, agent in variants(config.agent).items()}
     learners["foreach_adam"] = with_foreach_adam(build(config, config.agent, device))
+    if compiled:
+        learners["compiled"] = with_compiled_networks(build(config, config.agent, device))
     for learner in learners.values():
         seconds_per_update(learner, 2)
     times: dict[str, list[float]] = {name: [] for name in learners}
@@ -140,7 +149,8 @@ def figures(learners: dict[str, RDPG], seconds: dict[str, float], bound: float) 
     config, task = learners["preset"].config, learners["preset"].env.task
     steps = config.batch_episodes * task.horizon
     goals = config.batch_episodes * (config.steps_per_episode or task.horizon) * config.num_goals
-    gflop = {name: flops_per_update(learner) / 1e9 for name, learner in learners.items()}
+    # Nothing can be counted in compiled code.
+    gflop = {name: flops_per_update(learner) / 1e9 for name, learner in learners.items() if name != "compiled"}
     found = {
         **{f"{name}_ms": 1e3 * value for name, value in seconds.items()},
         "four_goals_vs_one": seconds["four_goals"] / seconds["one_goal"],
@@ -150,8 +160,10 @@ def figures(learners: dict[str, RDPG], seconds: dict[str, float], bound: float) 
         "goals_per_second": goals / seconds["preset"],
         "preset_gflop": gflop["preset"],
         "matmul_gflops": bound / 1e9,
-        **{f"{name}_share_of_bound": 1e9 * gflop[name] / seconds[name] / bound for name in learners},
+        **{f"{name}_share_of_bound": 1e9 * gflop[name] / seconds[name] / bound for name in gflop},
     }
+    if "compiled" in seconds:
+        found["compiled_vs_preset"] = seconds["compiled"] / seconds["preset"]
     return {name: round(value, 4) for name, value in found.items()}
 
 
@@ -163,13 +175,14 @@ def main() -> None:
         "--device", choices=["cpu", "cuda"], nargs="+", help="default: cpu and, where there is one, cuda"
     )
     parser.add_argument("--threads", type=int, default=1, help="torch's threads on the CPU")
-    parser.add_argument("--quick", action="store_true", help="a few updates only")
+    parser.add_argument("--quick", action="store_true", help="a few updates only, nothing compiled")
     parser.add_argument("--out", type=Path, default=Path("results/learner.json"), help="file for the figures")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     devices = args.device or ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     config, rounds = resolve(args.preset, []), 3 if args.quick else 9
-    found = {d: measure(config, choose_device(d), rounds=rounds, updates=3 if args.quick else 10) for d in devices}
+    updates, compiled = (3, False) if args.quick else (10, True)
+    found = {d: measure(config, choose_device(d), rounds=rounds, updates=updates, compiled=compiled) for d in devices}
     result = {
         "preset": args.preset,
         "threads": args.threads,

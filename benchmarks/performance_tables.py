@@ -196,6 +196,7 @@ LEARNER = (
     ("four_goals_vs_one", "an update with four goals an unroll, over one goal"),
     ("four_unrolls_vs_one", "the same four goals with an unroll each, over one goal"),
     ("foreach_adam_vs_fused", "an update with torch's default Adam, over the fused one"),
+    ("compiled_vs_preset", "an update with heads and critics under `torch.compile`, over eager ones"),
 )
 
 
