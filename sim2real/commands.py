@@ -195,6 +195,7 @@ def _score(
     from sim2real.envs import load_dynamics
     from sim2real.evaluate import evaluate as score
     from sim2real.evaluate import format_table
+    from sim2real.progress import counting
 
     check_episodes(episodes, seed)
     for name in dynamics or ():
@@ -204,7 +205,8 @@ def _score(
     for name in dynamics_of(task, dynamics):
         print(f"evaluating under {name} dynamics: {episodes} episodes", file=sys.stderr)
         env = make_env(task, name, episodes)
-        evaluations[name] = score(policy, env, episodes=episodes, seed=seed)
+        with counting(episodes, "episodes") as progress:
+            evaluations[name] = score(policy, env, episodes=episodes, seed=seed, progress=progress)
         env.close()
     print(format_table(evaluations))
     return evaluations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -118,11 +118,18 @@ class Evaluation:
         return dict(zip(_PER_EPISODE, columns, strict=True))
 
 
-def evaluate(policy: Policy, env: GoalVectorEnv, *, episodes: int, seed: int) -> Evaluation:
+def evaluate(
+    policy: Policy,
+    env: GoalVectorEnv,
+    *,
+    episodes: int,
+    seed: int,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
     """Score ``policy`` on episodes 0 .. ``episodes`` - 1 of ``seed``, deterministic.
 
     The result does not depend on ``env.num_envs``; surplus episodes of the last batch are dropped. ``env`` is left at
-    the end of that batch.
+    the end of that batch. ``progress`` is told after every batch how many episodes are done.
 
     Raises:
         ValueError: ``episodes`` is not positive.
@@ -134,6 +141,8 @@ def evaluate(policy: Policy, env: GoalVectorEnv, *, episodes: int, seed: int) ->
         batch = rollout(env, policy, deterministic=True, seed=seed if done == 0 else None)
         parts.append(summarise(batch, env.task, seed=seed))
         done += env.num_envs
+        if progress is not None:
+            progress(min(done, episodes))
     return join(parts, episodes)
 
 

@@ -23,6 +23,7 @@ from sim2real.few_shot_export import export_learner
 from sim2real.few_shot_figures import sinusoid_figure
 from sim2real.few_shot_scores import score_tasks
 from sim2real.few_shot_types import MetaLearner, TaskSource
+from sim2real.progress import counting
 from sim2real.scores import Scores
 from sim2real.seeding import component_seed
 from sim2real.types import State
@@ -158,7 +159,9 @@ def measure(policy: Any, meta: Mapping[str, Any], *, episodes: int, seed: int) -
     values: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
     for test in env.tests:
         source = _test_source(policy, env, "test", test, seed=seed)
-        for setting, metrics in score_tasks(policy, source, episodes, device=_device(policy)).items():
+        with counting(episodes, "tasks") as progress:
+            found = score_tasks(policy, source, episodes, device=_device(policy), progress=progress)
+        for setting, metrics in found.items():
             values.setdefault(setting, {}).update({f"{name}{test}": numbers for name, numbers in metrics.items()})
     return Scores(values)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,17 @@ CHUNK = 50
 
 @torch.no_grad()
 def score_tasks(
-    learner: MetaLearner, source: TaskSource, tasks: int, *, device: torch.device
+    learner: MetaLearner,
+    source: TaskSource,
+    tasks: int,
+    *,
+    device: torch.device,
+    progress: Callable[[int], None] | None = None,
 ) -> dict[str, dict[str, FloatArray]]:
     """Setting -> ``error`` (mean squared, regression) or ``accuracy`` (share, classification) -> [tasks].
 
     Settings are the learner's steps; one that adapts in a single pass has the setting ``accuracy`` or ``error``.
+    ``progress`` is told after every chunk how many tasks are done.
     """
     source.to(device)
     metric, of = ("accuracy", _accuracy) if source.task.kind == "classification" else ("error", _error)
@@ -30,6 +37,8 @@ def score_tasks(
         batch = source.sample(min(CHUNK, tasks - begin))
         for setting, outputs in learner.adapt(batch.support).predict(batch.query.inputs).items():
             found.setdefault(setting, []).append(of(outputs, batch.query.targets).double().cpu().numpy())
+        if progress is not None:
+            progress(min(begin + CHUNK, tasks))
     return {
         metric if setting == "adapted" else setting: {metric: np.concatenate(parts)} for setting, parts in found.items()
     }

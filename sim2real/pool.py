@@ -9,7 +9,6 @@ import itertools
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +16,7 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from sim2real.errors import UserError
-from sim2real.progress import ProgressReport
+from sim2real.progress import counting
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -47,19 +46,15 @@ def run_jobs(
     Raises:
         UserError: a process ended before its job did (killed, or out of memory).
     """
-    report = ProgressReport(0, sum(map(size, jobs)), None, sys.stderr, unit)
-    begin, done = time.monotonic(), 0
+    done = 0
     results: dict[int, Result] = {}
-    try:
-        with Workers(min(workers, len(jobs))) as pool:
-            for index, result in pool.completed(work, jobs):
-                results[index] = result
-                if keep is not None:
-                    keep(index, result)
-                done += size(jobs[index])
-                report.update(done, time.monotonic() - begin)
-    finally:
-        report.close()
+    with counting(sum(map(size, jobs)), unit) as progress, Workers(min(workers, len(jobs))) as pool:
+        for index, result in pool.completed(work, jobs):
+            results[index] = result
+            if keep is not None:
+                keep(index, result)
+            done += size(jobs[index])
+            progress(done)
     return [results[index] for index in range(len(jobs))]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from rich.console import Console
@@ -24,9 +25,13 @@ class ProgressReport:
         max_seconds: float | None,
         stream: TextIO | None = None,
         unit: str = "samples",
+        *,
+        patient: bool = False,
     ) -> None:
+        """With ``patient``, the first plain line is held back, too: what is soon over says nothing."""
         self._total, self._max_seconds = total_samples, max_seconds
-        self._first, self._begin, self._last_line = samples, time.monotonic(), float("-inf")
+        self._first, self._begin = samples, time.monotonic()
+        self._last_line = self._begin if patient else float("-inf")
         self._stream, self._unit = stream or sys.stdout, unit
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -64,6 +69,16 @@ class ProgressReport:
         return "  ".join(
             [f"{samples:,}/{self._total:,} {self._unit}", f"{rate:,.0f}/s", f"ETA {eta}", *_numbers(numbers)]
         )
+
+
+@contextlib.contextmanager
+def counting(total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Gives a function that is told how many of ``total`` are done and shows it on stderr, if it takes a while."""
+    report, begin = ProgressReport(0, total, None, sys.stderr, unit, patient=True), time.monotonic()
+    try:
+        yield lambda done: report.update(done, time.monotonic() - begin)
+    finally:
+        report.close()
 
 
 def duration(seconds: float) -> str:

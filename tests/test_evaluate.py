@@ -149,6 +149,12 @@ def test_episodes_do_not_depend_on_the_number_of_envs(num_envs: int) -> None:
     assert not _equal(evaluate(Seeker(), env, episodes=10, seed=5), reference)
 
 
+def test_progress_is_told_what_is_done() -> None:
+    told: list[int] = []
+    evaluate(Seeker(), point(4), episodes=10, seed=0, progress=told.append)
+    assert told == [4, 8, 10]
+
+
 def test_evaluate_refuses_no_episodes() -> None:
     with pytest.raises(ValueError, match="episodes is 0"):
         evaluate(Seeker(), point(1), episodes=0, seed=0)

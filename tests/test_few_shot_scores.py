@@ -39,6 +39,12 @@ def test_more_tasks_begin_with_the_same_ones() -> None:
     np.testing.assert_array_equal(few[:50], many[:50])
 
 
+def test_progress_is_told_what_is_done() -> None:
+    told: list[int] = []
+    score_tasks(FirstClass(), Clusters(), 70, device=CPU, progress=told.append)
+    assert told == [50, 70]
+
+
 class Constant:
     """Predicts 2 always."""
 

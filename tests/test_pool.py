@@ -38,7 +38,10 @@ def one(_: Any) -> int:
     return 1
 
 
-def test_results_come_in_the_order_of_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_come_in_the_order_of_the_jobs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sim2real.progress.QUIET_SECONDS", 0.0)
     jobs = [3, 1, 2, 5, 4, 0]
     here, there = run_jobs(square, jobs, workers=1, size=one), run_jobs(square, jobs, workers=2, size=one)
     assert [value for value, _ in here] == [value for value, _ in there] == [9, 1, 4, 25, 16, 0]

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from sim2real.progress import ProgressReport, duration
+from sim2real.progress import ProgressReport, counting, duration
 
 
 class Terminal(io.StringIO):
@@ -66,3 +66,14 @@ def test_a_terminal_gets_a_bar() -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_counting_says_nothing_of_what_is_soon_over(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with counting(200, "episodes") as progress:
+        for done, seconds in ((16, 1), (32, 12), (48, 13), (200, 25)):
+            clock[0] = 100.0 + seconds
+            progress(done)
+    assert capsys.readouterr().err.splitlines() == [
+        " 16%  32/200 episodes  3/s  ETA 1:03",
+        "100%  200/200 episodes  8/s  ETA 0:00",
+    ]
