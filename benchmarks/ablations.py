@@ -12,6 +12,7 @@ for, so an interrupted call can be given again, and one with more seeds or rows 
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
 import threading
 from collections.abc import Mapping, Sequence
@@ -54,7 +55,8 @@ Curves = dict[str, dict[int, dict[str, Any]]]
 
 def curve(args: argparse.Namespace, row: str, seed: int) -> dict[str, Any]:
     """The learning curve of one row and seed; trained if it is not there."""
-    run_dir = args.runs / f"{row.replace(' ', '_').replace('%', 'percent')}_s{seed}"
+    folder = re.sub(r"\W+", "_", row)
+    run_dir = args.runs / f"{folder}_s{seed}"
     overrides = [
         *CHANGES[row],
         f"trainer.total_samples={args.samples}",
