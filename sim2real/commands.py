@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -102,12 +102,14 @@ def evaluate(
     if problem.measure is not None:
         refuse_dynamics(source, dynamics)
         scores, _ = _measure(source, problem, episodes, seed)
-        rows = scores.rows()
+        rows, table = scores.rows(), scores.table()
     else:
         evaluations = _score(source, dynamics, episodes, seed, foreign)
         rows = [row for name, evaluation in evaluations.items() for row in evaluation.rows(name)]
-    if json_file is not None:
+        table = _table(evaluations)
+    if json_file is not None:  # first: whoever reads a few lines of the table may close the pipe
         write_rows(json_file, rows, source=str(source), seed=seed, episodes=episodes)
+    print(table)
     return 0
 
 
@@ -125,9 +127,11 @@ def report(run_dir: Path, dynamics: Sequence[str] | None, *, episodes: int | Non
 
         refuse_dynamics(run_dir, dynamics)
         scores, figures = _measure(run_dir, problem, episodes, seed, figures=True)
+        print(scores.table())
         print(f"report: {write_meta_report(run_dir, scores, problem, figures)}")
         return 0
     evaluations = _score(run_dir, dynamics or DYNAMICS, episodes, seed)
+    print(_table(evaluations))
     units = {p.name: p.unit for p in PARAMETERS}
     print(f"report: {write_report(run_dir, evaluations, units=units, extra=_measured(run_dir))}")
     return 0
@@ -191,10 +195,9 @@ def list_all() -> int:
 def _score(
     source: Path, dynamics: Sequence[str] | None, episodes: int, seed: int, foreign: ForeignOptions | None = None
 ) -> dict[str, Evaluation]:
-    """Evaluate the policy in ``source`` under each set of dynamics and print the table."""
+    """Evaluate the policy in ``source`` under each set of dynamics."""
     from sim2real.envs import load_dynamics
     from sim2real.evaluate import evaluate as score
-    from sim2real.evaluate import format_table
     from sim2real.progress import counting
 
     check_episodes(episodes, seed)
@@ -208,21 +211,25 @@ def _score(
         with counting(episodes, "episodes") as progress:
             evaluations[name] = score(policy, env, episodes=episodes, seed=seed, progress=progress)
         env.close()
-    print(format_table(evaluations))
     return evaluations
+
+
+def _table(evaluations: Mapping[str, Evaluation]) -> str:
+    from sim2real.evaluate import format_table
+
+    return format_table(evaluations)
 
 
 def _measure(
     run_dir: Path, problem: Domain, episodes: int, seed: int, figures: bool = False
 ) -> tuple[Scores, list[str]]:
-    """Score a meta-learner on unseen tasks and print the table; with ``figures``, also the report's own sections."""
+    """Score a meta-learner on unseen tasks; with ``figures``, also the report's own sections."""
     from sim2real.runs import load_policy
 
     check_episodes(episodes, seed)
     assert problem.measure is not None
     policy, meta = load_policy(run_dir)
     scores = problem.measure(policy, meta, episodes=episodes, seed=seed)
-    print(scores.table())
     return scores, problem.figures(policy, meta, seed) if figures else []
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import json
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sim2real import commands
 from sim2real.checkpoint import load_state
 from sim2real.cli import COMMANDS, main
 from sim2real.commands import resolve
@@ -267,6 +270,16 @@ def test_train_resume_and_evaluate(tiny: str, tmp_path: Path, capsys: pytest.Cap
     assert [(row["setting"], row["n"]) for row in success] == [("nominal", 3), ("unseen", 3)]
     assert set(success[0]) == {"setting", "metric", "value", "low", "high", "n"}
     assert {"command", "seed", "versions", "commit", "machine"} <= set(content)
+
+    # Whoever reads two lines of the table (`| head -2`) still gets the file.
+    with contextlib.redirect_stdout(ClosedPipe()), contextlib.suppress(BrokenPipeError):
+        commands.evaluate(Path("run"), ["nominal"], episodes=2, seed=0, json_file=Path("kept.json"))
+    assert (tmp_path / "kept.json").exists()
+
+
+class ClosedPipe(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
 
 
 def test_the_default_folder_names_preset_and_seed(tiny: str, tmp_path: Path) -> None:
