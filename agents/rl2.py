@@ -50,7 +50,6 @@ class RL2:
         self._draw = torch_generator(seed, "batches")
         self._trials: Trials | None = None
         self._samples = 0
-        self._factor = 1.0
 
     @property
     def policy(self) -> RL2Policy:
@@ -78,9 +77,9 @@ class RL2:
         """Improve policy and baseline from the trials that were played last."""
         assert self._trials is not None, "collect first"
         trials = self._trials.to(self.device)
-        self._factor = annealed(self._samples, self.config.anneal_samples)
-        self.policy_optimizer.param_groups[0]["lr"] = self._factor * self.config.learning_rate
-        self.baseline_optimizer.param_groups[0]["lr"] = self._factor * self.config.baseline_learning_rate
+        factor = self._annealed()
+        self.policy_optimizer.param_groups[0]["lr"] = factor * self.config.learning_rate
+        self.baseline_optimizer.param_groups[0]["lr"] = factor * self.config.baseline_learning_rate
         advantage, returns = self._advantages(trials)
         step = self._proximal if self.config.outer == "ppo" else self._trust_region
         metrics = step(trials, advantage)
@@ -88,6 +87,10 @@ class RL2:
         self._policy.observe(trials.inputs)
         self.baseline.observe(trials.inputs)
         return metrics
+
+    def _annealed(self) -> float:
+        """What is left of learning rates and entropy bonus after the samples so far."""
+        return annealed(self._samples, self.config.anneal_samples)
 
     @torch.no_grad()
     def _advantages(self, trials: Trials) -> tuple[Tensor, Tensor]:
@@ -104,7 +107,7 @@ class RL2:
     def _proximal(self, trials: Trials, advantage: Tensor) -> Metrics:
         """Epochs of clipped steps over batches of whole trials; metrics of the last one."""
         c, head = self.config, self._policy.head
-        old = head.log_prob(trials.outputs, trials.action)
+        old, bonus = head.log_prob(trials.outputs, trials.action), self._annealed() * c.entropy
         kl = entropy = loss = advantage.new_zeros(())
         for _ in range(c.epochs):
             for i in self._batches(len(old)):
@@ -112,8 +115,7 @@ class RL2:
                 log_prob = head.log_prob(outputs, trials.action[i])
                 loss = clipped_surrogate(*_single(log_prob, old[i], advantage[i], mask), clip=c.clip)
                 entropy = over_tasks(*_single(head.entropy(outputs), mask))
-                bonus = self._factor * c.entropy * entropy
-                descend(self.policy_optimizer, loss - bonus, max_norm=c.max_grad_norm)
+                descend(self.policy_optimizer, loss - bonus * entropy, max_norm=c.max_grad_norm)
                 kl = over_tasks(*_single(head.kl(trials.outputs[i], outputs.detach()), mask))
         return {"loss/policy": loss.detach(), "loss/entropy": entropy.detach(), "loss/kl": kl}
 

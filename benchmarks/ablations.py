@@ -75,7 +75,7 @@ def summary(curves: Curves) -> list[dict[str, Any]]:
     rows = []
     for row, runs in known.items():
         marks = {str(mark): median_reached(runs, mark, "samples") for mark in MARKS if mark <= AIM}
-        pace = statistics.median(run["seconds"] / run["samples"] for run in runs)
+        pace = _seconds_per_sample(runs)
         found: dict[str, Any] = {
             "row": row,
             "overrides": list(CHANGES[row]),
@@ -85,16 +85,21 @@ def summary(curves: Curves) -> list[dict[str, Any]]:
             "ms_per_sample": round(1e3 * pace, 3),
         }
         if preset is not None:
-            theirs = statistics.median(run["seconds"] / run["samples"] for run in preset)
             found["samples_over_preset"] = times_faster(
                 median_reached(preset, AIM, "samples"), marks[str(AIM)]
             ).to_json()
-            found["pace_over_preset"] = round(pace / theirs, 3)
+            found["pace_over_preset"] = round(pace / _seconds_per_sample(preset), 3)
         rows.append(found)
     return rows
 
 
+def _seconds_per_sample(runs: Sequence[Mapping[str, Any]]) -> float:
+    """Median over runs; training alone, evaluations are not in it."""
+    return float(statistics.median(run["seconds"] / run["samples"] for run in runs))
+
+
 def parse() -> argparse.Namespace:
+    """The options: rows and seeds to train, where each run ends (in samples, in minutes of training), and where to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CHANGES, default=list(CHANGES), metavar="ROW", help="some rows")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -107,6 +112,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Train what is missing, seed by seed; write the figures after each run and print them as a line."""
     args = parse()
     curves: Curves = {row: {} for row in args.only}
     writing = threading.Lock()

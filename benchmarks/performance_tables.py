@@ -113,8 +113,9 @@ def minutes_to_push() -> str | None:
 
 
 def randomised_to_nominal() -> str | None:
-    """Wall time of the LSTM under randomised dynamics over that of the feed-forward policy under nominal ones."""
-    randomised, nominal = our_seconds("FetchPush_train"), our_seconds("FetchPush")
+    """Wall time of the LSTM under randomised dynamics over that of the feed-forward policy under nominal ones, measured
+    on the same day: the machine's speed changes from one to the next."""
+    randomised, nominal = our_seconds("FetchPush_train"), our_seconds("FetchPush_beside_train")
     if not randomised or not nominal or nominal[0] is None or nominal[1] is None or randomised[0] is None:
         return None
     return span([randomised[0] / nominal[1], None if randomised[1] is None else randomised[1] / nominal[0]])
