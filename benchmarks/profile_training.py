@@ -46,7 +46,7 @@ WATCHED = (
     Watched("sim2real.replay:EpisodeBatch.at", "replay: sampling"),
     Watched("sim2real.replay:EpisodeBatch.whole", "replay: sampling"),
     Watched("sim2real.agents.rdpg:relabel", "replay: relabelling", whole=True),
-    Watched("sim2real.agents.rdpg:relabelled_reward", "replay: relabelling", whole=True),
+    Watched("sim2real.agents.rdpg:relabelled_return", "replay: relabelling", whole=True),
     Watched("sim2real.agents.networks:Normalizer.forward", "forward"),
     Watched("sim2real.agents.networks:RecurrentMemory.unroll", "forward"),
     Watched("sim2real.agents.rdpg_networks:Actor.forward", "forward"),
