@@ -106,7 +106,7 @@ class RDPG:
         c = self.config
         share = c.random_probability if random_probability is None else random_probability
         exploring = ExploringPolicy(policy, noise=c.noise, random_probability=share, generator=self._explore)
-        return rollout(self.env, exploring, deterministic=False)
+        return rollout(self.env, exploring, deterministic=False, bootstrapped=True)
 
     # ---- learning ------------------------------------------------------------------------------------------------
 

@@ -124,7 +124,8 @@ class RL2:
         head, old = self._policy.head, self._policy.head.log_prob(trials.outputs, trials.action)
 
         def objective(parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-            outputs: Tensor = functional_call(self._policy, dict(parameters), (trials.inputs,))
+            with torch.backends.cudnn.flags(enabled=False):  # its recurrent layers can't be differentiated twice
+                outputs: Tensor = functional_call(self._policy, dict(parameters), (trials.inputs,))
             loss = surrogate(*_single(head.log_prob(outputs, trials.action), old, advantage, trials.mask))
             return loss, over_tasks(*_single(head.kl(trials.outputs, outputs), trials.mask))
 

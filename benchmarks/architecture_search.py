@@ -23,7 +23,7 @@ from architecture_tables import PARTS, SEED, everything, table
 from publishing import ROOT, publish
 from sim2real.agents import AGENTS
 from sim2real.commands import resolve
-from sim2real.estimates import Z95, mean_interval
+from sim2real.estimates import mean_interval, student_quantile
 from sim2real.search_children import Child
 from sim2real.search_types import Architecture, Scored, SearchSpec
 
@@ -137,7 +137,7 @@ def estimate(values: Rewards) -> dict[str, float]:
 
 
 def _half_width(values: Rewards) -> Rewards:
-    width: Rewards = Z95 * values.std(0, ddof=1) / np.sqrt(len(values))
+    width: Rewards = student_quantile(len(values) - 1) * values.std(0, ddof=1) / np.sqrt(len(values))
     return width
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,25 +30,28 @@ BULKY = ("curves", "sweeps", "heat", "clips", "leave_one_out", "command", "versi
 """What `sim2real transfer` writes and these tables do not need, or say themselves."""
 
 
-def plan(seeds: list[int]) -> Iterator[tuple[str, list[str]]]:
+def plan(seeds: list[int], variants: Iterable[str] = tuple(VARIANTS)) -> Iterator[tuple[str, list[str]]]:
     """Name of each run and the options of its training."""
     for seed in seeds:
         for preset in PRESETS:
             yield f"{preset}_s{seed}", [preset, "--seed", str(seed)]
-    for variant, setting in VARIANTS.items():
-        yield f"{PRESETS[0]}_{variant}_s{seeds[0]}", [PRESETS[0], "--seed", str(seeds[0]), "--set", setting]
+    for variant in variants:
+        yield f"{PRESETS[0]}_{variant}_s{seeds[0]}", [PRESETS[0], "--seed", str(seeds[0]), "--set", VARIANTS[variant]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument(
+        "--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS), help="more LSTMs (without names: none)"
+    )
     parser.add_argument("--parallel", type=int, default=1, help="trainings at the same time on this machine")
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--runs", type=Path, default=Path("runs/puck"))
     parser.add_argument("--out", type=Path, default=Path("results/transfer_puck.json"))
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
-    runs = {args.runs / name: options for name, options in plan(args.seeds)}
+    runs = {args.runs / name: options for name, options in plan(args.seeds, args.variants)}
     with ThreadPoolExecutor(args.parallel) as pool:
         list(pool.map(lambda run: call(run.with_suffix(".log"), "train", *runs[run], "--run-dir", str(run)), runs))
     folder = args.runs / "transfer"

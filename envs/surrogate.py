@@ -11,6 +11,7 @@ are those of a worn mid-range arm, guessed and fixed before any policy was evalu
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -55,14 +56,15 @@ SHIFT, LIFT, TURN = 0.01, 0.004, np.deg2rad(1.5)
 """Error of the calibration: horizontal (its direction is random), vertical (either sign), about the vertical axis."""
 
 
-def altered(start: Initial, effects: tuple[str, ...]) -> Initial:
-    """The initial state in a model as the effects change it."""
+def altered(start: Initial, effects: tuple[str, ...], control_dt: float) -> Initial:
+    """The initial state in a model as the effects change it. A control period of ``control_dt`` s stays a whole number
+    of the model's steps: the longest ones up to `TIMESTEP`."""
     model = copy.copy(start.model)
     if "solver" in effects:
         model.opt.solver = mujoco.mjtSolver.mjSOL_CG
         model.opt.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
         model.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-        model.opt.timestep = TIMESTEP
+        model.opt.timestep = control_dt / math.ceil(control_dt / TIMESTEP - 1e-9)
     if "soft_contact" in effects and "object0" in _bodies(model):
         for geom in range(model.ngeom):
             if int(model.geom_bodyid[geom]) == model.body("table0").id:
@@ -159,7 +161,7 @@ class Surrogate:
     def altered(self, start: Initial) -> Initial:
         """The state that episodes start from in a model as the effects change it."""
         self._centre = start.gripper[:2]
-        return altered(start, self._effects)
+        return altered(start, self._effects, self._task.control_dt)
 
     def equip(self, robots: Sequence[Robot]) -> None:
         """Give N robots the drives that the effects mean."""

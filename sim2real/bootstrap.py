@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.estimates import Estimate, wilson
+from sim2real.estimates import Estimate, mean_interval, student_quantile, wilson
 from sim2real.types import FloatArray
 
 RESAMPLES = 4000
@@ -55,6 +55,20 @@ def success_interval(success: FloatArray, *, resamples: int = RESAMPLES) -> Esti
     if len(outcomes) == 1:
         return wilson(int(outcomes.sum()), outcomes.size)
     return over_seeds([outcomes], [1.0], resamples=resamples, bounds=(0.0, 1.0))
+
+
+def mean_over_seeds(values: FloatArray) -> Estimate:
+    """Mean of ``values [S, B]`` of S seeds on B common episodes, +- Student's quantile of the two-way standard error.
+
+    `mean_interval` over the episodes for one seed, and where values are not finite (the time to a success that never
+    came): what is known of an episode is averaged first, and nothing is said of other seeds.
+    """
+    table: Array = np.asarray(values, np.float64)
+    if min(table.shape) == 1 or not np.isfinite(table).all():
+        return mean_interval(_mean_of_finite(table))
+    error, freedom = _standard_error([table], [1.0])
+    mean, half = float(table.mean()), error * student_quantile(freedom)
+    return Estimate(mean, mean - half, mean + half, table.shape[1])
 
 
 def gap(a: FloatArray, b: FloatArray, *, resamples: int = RESAMPLES) -> Gap:
@@ -152,14 +166,12 @@ def _standard_error(parts: list[Array], weights: list[float]) -> tuple[float, fl
     return math.sqrt(total), total**2 / sum(variance**2 / df for variance, df in pieces)
 
 
-def student_quantile(freedom: float) -> float:
-    """97.5 % quantile of Student's t, for any real ``freedom`` >= 1, to 1e-4: its density integrated by trapezoids."""
-    # t = sqrt(df) tan(angle) makes the heavy tail finite; what lies beyond is below 1e-9 for any freedom.
-    angles = np.linspace(0.0, min(math.pi / 2, 8 / math.sqrt(freedom)), 4001)
-    constant = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
-    density = constant * np.cos(angles) ** (freedom - 1)
-    area = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(angles))])
-    return math.sqrt(freedom) * math.tan(float(np.interp(0.475, area, angles)))
+def _mean_of_finite(values: FloatArray) -> FloatArray:
+    """Mean over seeds [S, B] -> [B] of what is defined; NaN where nothing is."""
+    finite = np.isfinite(values)
+    count = finite.sum(0)
+    total = np.where(finite, values, 0.0).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), math.nan)
 
 
 def _without_spread(value: float, episodes: int, bounds: tuple[float, float]) -> Estimate:

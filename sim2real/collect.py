@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim2real.errors import UserError
 from sim2real.types import Episodes, FloatArray, GoalVectorEnv, Obs, Policy
 
 
-def rollout(env: GoalVectorEnv, policy: Policy, *, deterministic: bool, seed: int | None = None) -> Episodes:
+def rollout(
+    env: GoalVectorEnv, policy: Policy, *, deterministic: bool, seed: int | None = None, bootstrapped: bool = False
+) -> Episodes:
     """Run the next N whole episodes of ``env``.
 
     Time alignment (see `Episodes`): the policy sees ``observation[t]`` and ``previous_action[t] = action[t - 1]``
@@ -20,6 +23,10 @@ def rollout(env: GoalVectorEnv, policy: Policy, *, deterministic: bool, seed: in
         policy: anything that acts; its state is created here and dropped at the end.
         deterministic: passed on to the policy.
         seed: restarts the environment's sequence of episodes; None continues it.
+        bootstrapped: a learner adds the value of the last observation, as if the task went on.
+
+    Raises:
+        UserError: ``bootstrapped``, and an episode ended for good (``terminated``).
     """
     horizon, n = env.task.horizon, env.num_envs
     obs, info = env.reset(seed=seed)
@@ -32,6 +39,11 @@ def rollout(env: GoalVectorEnv, policy: Policy, *, deterministic: bool, seed: in
         if alive.any():
             action, state = policy.act({**obs, "previous_action": previous_action}, state, deterministic=deterministic)
             obs, reward, terminated, truncated, step_info = env.step(action)
+            if bootstrapped and (alive & np.asarray(terminated)).any():
+                raise UserError(
+                    f"{env.task.name} ended an episode itself (terminated); this learner takes tasks to go on beyond "
+                    "the horizon and would value states that never come; let episodes end by time (truncated) alone"
+                )
         masks.append(alive)
         alive = alive & ~np.asarray(terminated) & ~np.asarray(truncated)
         previous_action = np.asarray(action, np.float32)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sim2real.config import ConfigError, ExperimentConfig, load_experiment
-from sim2real.errors import UserError, unknown
+from sim2real.errors import UserError
 from sim2real.overlays import parse_override, presets, read_overlay
 from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, make_env, open_policy, refuse_dynamics
 
@@ -57,12 +57,14 @@ def train(preset: str, run_dir: Path | None, overrides: Sequence[str], **options
 
 def resolve(source: str, overrides: Sequence[str], **options: Any) -> ExperimentConfig:
     """The configuration of a preset or file with ``key=value`` texts and options laid over it."""
+    from sim2real.runs import sections
+
     layers = [parse_override(text) for text in overrides]
     total_samples = options.pop("total_samples", None)
     if total_samples is not None:
         layers.append({"trainer": {"total_samples": total_samples}})
     layers.append({key: value for key, value in options.items() if value is not None})
-    return load_experiment(read_overlay(source), layers, _sections)
+    return load_experiment(read_overlay(source), layers, sections)
 
 
 def choose_device(device: Literal["cpu", "cuda", "auto"]) -> Literal["cpu", "cuda"]:
@@ -241,17 +243,6 @@ def _domain_of(source: Path) -> Domain:
     from sim2real.runs import domain_of
 
     return domain(domain_of(source))
-
-
-def _sections(algorithm: str) -> dict[str, type]:
-    """Dataclasses of the keys below ``env`` and ``agent``."""
-    from sim2real.agents import AGENTS
-    from sim2real.domains import domain
-
-    if algorithm not in AGENTS:
-        raise ConfigError(unknown("algorithm", algorithm, AGENTS))
-    entry = AGENTS[algorithm]
-    return {"env": domain(entry.domain).env, "agent": entry.config}
 
 
 def check_writable(file: Path | None) -> None:

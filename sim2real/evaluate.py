@@ -236,9 +236,11 @@ def compare(a: Evaluation, b: Evaluation, *, resamples: int = 10_000) -> Compari
     """Paired comparison of two policies' success on the same episodes (McNemar 1947, exact binomial form).
 
     Raises:
-        ValueError: the episodes differ, so that a pair would not be a pair.
+        ValueError: the episodes differ, so that a pair would not be a pair; or success is not known.
     """
     _check_paired(a, b)
+    if not np.isfinite([a.success, b.success]).all():
+        raise ValueError(f"{a.task.name} does not say what success is (no is_success in info); compare returns")
     n, difference = len(a), a.success - b.success
     only_a, only_b = int((difference > 0).sum()), int((difference < 0).sum())
     # An episode is one of three kinds, so resampling episodes is a multinomial draw of the three counts.
@@ -256,7 +258,7 @@ def _check_paired(a: Evaluation, b: Evaluation) -> None:
     same = (a.task.name, a.seed, len(a)) == (b.task.name, b.seed, len(b))
     if not same:
         raise ValueError(f"not the same episodes: {episodes(a)} against {episodes(b)}; evaluate both alike")
-    starts = np.array_equal(a.initial_distance, b.initial_distance)
+    starts = np.array_equal(a.initial_distance, b.initial_distance, equal_nan=True)  # NaN: a task without a goal
     if not (starts and np.array_equal(a.dynamics_values, b.dynamics_values)):
         raise ValueError(
             f"{episodes(a)} differ in start or dynamics between the two; evaluate both on one dynamics set"

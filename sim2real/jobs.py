@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import mujoco
+import numpy as np
 
 from sim2real.collect import rollout
 from sim2real.envs import DynamicsSet, FetchVectorEnv, find, make_vec
@@ -114,11 +118,19 @@ def _about(cell: Cell) -> dict[str, Any]:
     policy, own = cell.source / "policy", Path(cell.task)  # an arm of one's own is a file
     return {
         "policy": digest(policy if policy.is_dir() else cell.source),
-        "task": [cell.task, digest(own) if own.is_file() else ""],
+        "task": [cell.task, digest(own) + _model_digest(cell.task) if own.is_file() else ""],
         "dynamics": cell.dynamics.to_dict(),
         "together": min(cell.episodes, MAX_ENVS),
         "disturbed": [repr(cell.intervention), repr(cell.change)],
     }
+
+
+def _model_digest(task: str) -> str:
+    """Of the compiled model, whatever files, meshes and includes it was made of."""
+    model = find(task).initial().model
+    content = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, content)
+    return hashlib.sha256(content.tobytes()).hexdigest()
 
 
 @functools.cache

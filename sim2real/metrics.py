@@ -33,9 +33,11 @@ class Means:
 
     def fetch(self) -> dict[str, float]:
         """The mean of each metric over the times it was added; then starts anew."""
-        tensors = {name: x for name, x in self._sums.items() if isinstance(x, torch.Tensor)}
-        fetched = torch.stack([x.float() for x in tensors.values()]).tolist() if tensors else []
-        sums = {**self._sums, **dict(zip(tensors, fetched, strict=True))}
+        sums = dict(self._sums)
+        tensors = {name: x for name, x in sums.items() if isinstance(x, torch.Tensor)}
+        for device in {x.device for x in tensors.values()}:  # of collecting and of learning
+            there = {name: x.float() for name, x in tensors.items() if x.device == device}
+            sums |= dict(zip(there, torch.stack(list(there.values())).tolist(), strict=True))
         means = {name: float(total) / self._counts[name] for name, total in sums.items()}
         self._sums, self._counts = {}, {}
         return means

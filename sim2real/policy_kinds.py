@@ -61,19 +61,20 @@ def _kind(members: list[tuple[Path, ExperimentConfig]]) -> PolicyKind:
         seeds[config.seed] = folder
     first, config = members[0]
     name = re.sub(r"_s\d+$", "", first.resolve().name)
-    memory = dict(config.agent or {}).get("memory", "")
+    memory = getattr(config.agent, "memory", "")
     return PolicyKind(name, tuple(seeds.values()), config.env.task, memory, config.env.dynamics)
 
 
 def _recipe(config: ExperimentConfig) -> dict[str, Any]:
-    """What decides a policy apart from its seed: neither where it was computed, nor how often it was looked at."""
+    """What decides a policy apart from its seed: how long it was trained and by which dynamics the best was chosen, but
+    neither where it was computed, nor how often it was looked at."""
     data = to_dict(config)
     env = {key: value for key, value in data["env"].items() if key != "threads"}
     return {
         "algorithm": data["algorithm"],
         "env": env,
         "agent": data["agent"],
-        "total_samples": data["trainer"]["total_samples"],
+        **{key: data["trainer"][key] for key in ("total_samples", "max_minutes", "eval_dynamics")},
     }
 
 

@@ -108,7 +108,7 @@ def format_probe(content: Mapping[str, Any]) -> str:
 def _check(run: Path, dynamics: str, episodes: int) -> tuple[TaskSpec, str]:
     """The task and the memory's kind. Raises ``UserError`` where there is nothing to probe."""
     config = read_config(run)
-    memory = str((config.agent or {}).get("memory", ""))
+    memory = str(getattr(config.agent, "memory", ""))
     policy: Any = load_policy(run)[0]
     if len(policy.initial_state(1)) == 0:
         raise UserError(

@@ -22,7 +22,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from sim2real.checkpoint import CheckpointError, save_policy
-from sim2real.config import ConfigError, EnvConfig, ExperimentConfig, build, changed_keys, to_dict
+from sim2real.config import ConfigError, ExperimentConfig, build, changed_keys, load_experiment, to_dict
+from sim2real.domains import domain
 from sim2real.errors import UserError, unknown
 from sim2real.folders import complete_directory, write_text
 from sim2real.overlays import dump_yaml, read_yaml
@@ -113,7 +114,7 @@ def check_run(folder: Path, config: ExperimentConfig) -> None:
         return
     if not (folder / "config.yaml").exists():
         raise RunError(f"--run-dir {folder} has files in it and is not a run directory; give a new or an empty folder")
-    changed = changed_keys(read_yaml(folder / "config.yaml"), to_dict(config))
+    changed = changed_keys(to_dict(_stored(folder)), to_dict(config))
     different = [f"{key}: {old!r} there, {new!r} now" for key, (old, new) in changed.items() if key not in BUDGET]
     if different:
         raise RunError(
@@ -123,12 +124,24 @@ def check_run(folder: Path, config: ExperimentConfig) -> None:
 
 
 def read_config(run_dir: Path) -> ExperimentConfig:
-    """The configuration of a run of a robot task; its ``agent`` stays a mapping. Raises ``RunError`` where there is
-    none."""
+    """The configuration of a run of a robot task. Raises ``RunError`` where there is none."""
     if domain_of(run_dir) != "goals":
         raise RunError(f"{run_dir} holds no policy for a robot task; `sim2real evaluate` and `report` can show it")
-    data = read_yaml(run_dir / "config.yaml")
-    return build(ExperimentConfig, {**data, "env": build(EnvConfig, data["env"], "env")})
+    return _stored(run_dir)
+
+
+def sections(algorithm: str) -> dict[str, type]:
+    """Dataclasses of the keys below ``env`` and ``agent``. Raises ``ConfigError`` for an unknown algorithm."""
+    entry = _entry(algorithm)
+    return {"env": domain(entry.domain).env, "agent": entry.config}
+
+
+def _stored(run_dir: Path) -> ExperimentConfig:
+    """The configuration of a run; options that are newer than it have their defaults, which is what it had."""
+    try:
+        return load_experiment(read_yaml(run_dir / "config.yaml"), [], sections)
+    except ConfigError as error:
+        raise RunError(f"{run_dir}/config.yaml is not of this version: {error}") from error
 
 
 def domain_of(run_dir: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import threading
@@ -130,9 +131,15 @@ class Trainer:
 
     def _evaluate(self) -> None:
         scores = dict(self.evaluate(self.algorithm.policy))
-        position, score = self.position, scores[self.score]
+        position, score = self.position, scores.get(self.score, math.nan)
         position.evaluated_at = position.samples
         self._log.write(position.samples, self._seconds(), {f"eval/{name}": value for name, value in scores.items()})
+        if not math.isfinite(score):
+            self._progress.say(
+                f"evaluation at {position.samples:,} samples: {self.score} is not finite (a task diverged), so this "
+                "policy can't be the best one"
+            )
+            return
         # Of equals the later one: it has learned more.
         if position.best is None or score >= position.best:
             position.best, position.best_at = score, position.samples

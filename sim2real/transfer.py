@@ -7,15 +7,14 @@ setting. The result is one JSON-ready mapping, from which the page is drawn (`si
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.bootstrap import Gap, change, gap, success_interval
-from sim2real.estimates import Estimate, mcnemar, mean_interval
+from sim2real.bootstrap import Gap, change, gap, mean_over_seeds, success_interval
+from sim2real.estimates import Estimate, mcnemar
 from sim2real.evaluate import Evaluation, parameter_bins
 from sim2real.linear_probe import FOLDS, fold_of, held_out
 from sim2real.types import FloatArray
@@ -45,8 +44,7 @@ def rows(scores: Scores) -> list[dict[str, Any]]:
 
 
 def summary(evaluations: Sequence[Evaluation]) -> dict[str, Estimate]:
-    """Every metric of a kind in one setting. Proportions have intervals over seeds and episodes (one seed: Wilson);
-    means of other metrics average the seeds of an episode first."""
+    """Every metric of a kind in one setting, with intervals over seeds and episodes (one seed: over episodes)."""
     first = evaluations[0]
     found = {
         "success": success_interval(success_of(evaluations)),
@@ -58,7 +56,7 @@ def summary(evaluations: Sequence[Evaluation]) -> dict[str, Estimate]:
     names = {"return": "episode_return"}
     for metric in MEANS:
         values = np.stack([getattr(evaluation, names.get(metric, metric)) for evaluation in evaluations])
-        found[metric] = mean_interval(_mean_of_finite(values))
+        found[metric] = mean_over_seeds(values)
     return found
 
 
@@ -179,11 +177,3 @@ def _gap_row(found: Gap) -> dict[str, Any]:
         "over_seeds": over_seeds,
         "resolved": found.resolved,
     }
-
-
-def _mean_of_finite(values: FloatArray) -> FloatArray:
-    """Mean over seeds [S, B] -> [B] of what is defined; NaN where nothing is."""
-    finite = np.isfinite(values)
-    count = finite.sum(0)
-    total = np.where(finite, values, 0.0).sum(0)
-    return np.where(count > 0, total / np.maximum(count, 1), math.nan)

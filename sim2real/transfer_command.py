@@ -53,7 +53,7 @@ def transfer(sources: Sequence[Path], out: Path | None, options: Options) -> int
     Episodes are kept in ``out/episodes`` as they come; a call that finds some there computes only the others.
     """
     kinds = open_kinds(sources)
-    folder = out or kinds[0].sources[0] / "transfer"
+    folder = out or _default_folder(kinds[0].sources[0])
     conditions = _conditions(options, kinds[0].task)  # wrong names are known before any work
     cells = {
         (kind.name, source, key): Cell(source, kind.task, dynamics, count, options.seed)
@@ -81,6 +81,12 @@ def transfer(sources: Sequence[Path], out: Path | None, options: Options) -> int
     print(format_transfer(content))
     print(f"report: {write_transfer(folder, content)}")
     return 0
+
+
+def _default_folder(source: Path) -> Path:
+    """In a run, but beside a bundle, which holds its own files and nothing else."""
+    beside = source.resolve()
+    return source / "transfer" if (source / "config.yaml").is_file() else beside.with_name(f"{beside.name}_transfer")
 
 
 def open_kinds(sources: Sequence[Path]) -> list[PolicyKind]:

@@ -146,8 +146,8 @@ class GoalVectorEnv(Protocol):
     """The part of the vector environment that learners and evaluation use (see ``sim2real.envs.vector``).
 
     All N episodes begin together and last ``task.horizon`` steps; the caller resets. Those of other libraries' tasks
-    may end before (``terminated`` or ``truncated``), and keep their last observation then. Episode k of a seed is the
-    same episode whatever N is and whatever was run before.
+    may end before (``terminated`` or ``truncated``; RDPG learns where it is ``truncated`` alone), and keep their last
+    observation then. Episode k of a seed is the same episode whatever N is and whatever was run before.
     """
 
     num_envs: int

@@ -11,12 +11,12 @@ from sim2real.bootstrap import (
     change,
     gap,
     hierarchical_draws,
+    mean_over_seeds,
     over_episodes,
     over_seeds,
-    student_quantile,
     success_interval,
 )
-from sim2real.estimates import Estimate, wilson
+from sim2real.estimates import Estimate, mean_interval, student_quantile, wilson
 
 # Two seeds on four episodes: 3/4 and 1/4.
 TWO = np.array([[1.0, 1, 1, 0], [1, 0, 0, 0]])
@@ -136,3 +136,13 @@ def test_coverage_where_seeds_differ_much(seeds: int, least: float) -> None:
 def test_coverage_where_seeds_are_alike() -> None:
     ours, _ = _coverage(4, 0.0, 150)
     assert ours >= 0.92
+
+
+def test_the_mean_over_seeds_by_hand() -> None:
+    # Two seeds with means -10 and -40 and no noise: the standard error is 15, one degree of freedom gives 12.706.
+    estimate = mean_over_seeds(np.array([[-10.0] * 4, [-40.0] * 4]))
+    assert (estimate.value, estimate.n) == (-25.0, 4)
+    assert estimate.high - estimate.value == pytest.approx(15 * 12.706, rel=1e-3)
+    assert mean_over_seeds(np.array([[1.0, 3.0]])) == mean_interval(np.array([1.0, 3.0]))
+    # Times of successes alone: 1 and the mean of 3 and 5.
+    assert mean_over_seeds(np.array([[1.0, 3.0, np.nan], [np.nan, 5.0, np.nan]])) == mean_interval(np.array([1.0, 4.0]))

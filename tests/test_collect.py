@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sim2real.collect import rollout
+from sim2real.errors import UserError
 from sim2real.types import FloatArray
 from tests.toys import Counting, CountingPolicy
 
@@ -45,3 +46,15 @@ def test_the_counting_policy_catches_a_shifted_action() -> None:
 
     with pytest.raises(AssertionError):
         rollout(Shifted(2), CountingPolicy(), deterministic=True)
+
+
+def test_a_learner_that_bootstraps_refuses_episodes_that_end_for_good() -> None:
+    class Falling(Counting):
+        def step(self, actions: FloatArray) -> tuple[dict[str, FloatArray], FloatArray, Any, Any, dict[str, Any]]:
+            obs, reward, _, truncated, info = super().step(actions)
+            return obs, reward, np.array([True, False]), truncated, info
+
+    assert rollout(Falling(2), CountingPolicy(), deterministic=True).mask[0].sum() == 1
+    with pytest.raises(UserError, match=r"ended an episode itself \(terminated\)"):
+        rollout(Falling(2), CountingPolicy(), deterministic=True, bootstrapped=True)
+    rollout(Counting(2), CountingPolicy(), deterministic=True, bootstrapped=True)

@@ -64,12 +64,12 @@ def test_wilson_contains_the_rate(counts: tuple[int, int]) -> None:
 
 
 def test_mean_interval_hand_computed() -> None:
-    # 1, 2, 3, 4: mean 2.5, s = sqrt(5/3) = 1.29099, s / sqrt(4) = 0.645497, times 1.95996 = 1.26515. NaN is no entry.
+    # 1, 2, 3, 4: mean 2.5, s = sqrt(5/3) = 1.29099, s / sqrt(4) = 0.645497, times 3.18245 = 2.05426. NaN no entry.
     estimate = mean_interval(np.array([1.0, 2.0, math.nan, 3.0, 4.0]))
     assert estimate.n == 4
     assert estimate.value == 2.5
-    assert estimate.low == pytest.approx(2.5 - 1.26515, abs=1e-5)
-    assert estimate.high == pytest.approx(2.5 + 1.26515, abs=1e-5)
+    assert estimate.low == pytest.approx(2.5 - 2.05426, abs=1e-4)
+    assert estimate.high == pytest.approx(2.5 + 2.05426, abs=1e-4)
     assert math.isnan(mean_interval(np.array([3.0])).low)
     assert mean_interval(np.array([math.nan])).n == 0
 
@@ -243,6 +243,13 @@ def test_compare_needs_the_same_episodes() -> None:
         compare(a, dataclasses.replace(a, seed=1))
     with pytest.raises(ValueError, match="differ in start or dynamics"):
         compare(a, dataclasses.replace(a, dynamics_values=a.dynamics_values + 1))
+
+
+def test_compare_where_there_is_no_goal_or_no_success() -> None:
+    a = dataclasses.replace(_outcome([1, 0, 1]), initial_distance=np.full(3, np.nan))
+    assert compare(a, dataclasses.replace(a)).difference.value == 0
+    with pytest.raises(ValueError, match="does not say what success is"):
+        compare(a, dataclasses.replace(a, success=np.full(3, np.nan)))
 
 
 def test_compare_on_the_same_seed_pairs_episodes() -> None:

@@ -96,3 +96,20 @@ def test_without_tensorboard_nothing_is_missed(tmp_path: Path, monkeypatch: pyte
     log.write(1, 0.0, {"loss": 1.0})
     log.close()
     assert [f.name for f in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_tensors_of_two_devices_are_fetched_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A learner on the GPU whose episodes are played on the CPU; torch.stack takes no mixture."""
+    stacked: list[int] = []
+    stack = torch.stack
+
+    def watched(tensors: list[torch.Tensor]) -> torch.Tensor:
+        assert len({x.device for x in tensors}) == 1
+        stacked.append(len(tensors))
+        return stack([torch.zeros(()) if x.is_meta else x for x in tensors])
+
+    means = Means()
+    means.add({"collected": torch.tensor(3.0), "learned": torch.tensor(3.0, device="meta"), "more": torch.tensor(1.0)})
+    monkeypatch.setattr(torch, "stack", watched)
+    assert means.fetch() == {"collected": 3.0, "learned": 0.0, "more": 1.0}
+    assert sorted(stacked) == [1, 2]

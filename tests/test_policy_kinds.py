@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from sim2real.agents.rdpg_config import RDPGConfig
 from sim2real.config import EnvConfig, ExperimentConfig, TrainerConfig
 from sim2real.errors import UserError
 from sim2real.policy_kinds import PolicyKind, policy_kinds
 
-LSTM = ExperimentConfig(env=EnvConfig(task="FetchPush"), agent={"memory": "lstm"})
-NONE = dataclasses.replace(LSTM, agent={"memory": "none"})
+LSTM = ExperimentConfig(env=EnvConfig(task="FetchPush"), agent=RDPGConfig(memory="lstm"))
+NONE = dataclasses.replace(LSTM, agent=RDPGConfig(memory="none"))
 
 
 def seed(config: ExperimentConfig, number: int) -> ExperimentConfig:
@@ -37,7 +38,9 @@ def test_what_decides_a_policy_makes_another_kind() -> None:
     others = (
         dataclasses.replace(LSTM, env=dataclasses.replace(LSTM.env, dynamics="nominal")),
         dataclasses.replace(LSTM, trainer=TrainerConfig(total_samples=7)),
-        dataclasses.replace(LSTM, agent={"memory": "lstm", "gamma": 0.9}),
+        dataclasses.replace(LSTM, trainer=TrainerConfig(max_minutes=7)),
+        dataclasses.replace(LSTM, trainer=TrainerConfig(eval_dynamics="nominal")),
+        dataclasses.replace(LSTM, agent=RDPGConfig(memory="lstm", gamma=0.9)),
     )
     for other in others:
         kinds = policy_kinds([(Path("a_s0"), LSTM), (Path("b/a_s1"), seed(other, 1))], [])

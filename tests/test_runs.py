@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from sim2real import __version__
 from sim2real.agents import AGENTS
@@ -49,7 +50,7 @@ def test_a_new_run_says_what_made_it(tmp_path: Path) -> None:
     assert set(content) == {*("command", "started", "device", "versions", "commit", "machine", "samples", "seconds")}
     config = read_config(tmp_path / "a" / "run")
     assert (config.env, config.trainer) == (CONFIG.env, CONFIG.trainer)
-    assert config.agent["hidden"] == [8]
+    assert config.agent.hidden == (8,)
 
 
 def test_progress_and_sessions_are_recorded(tmp_path: Path) -> None:
@@ -67,6 +68,19 @@ def test_only_the_budget_may_change(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"agent.gamma: 0.98 there, 0.5 now; seed: 0 there, 3 now"):
         start(tmp_path, other)
     assert read_config(tmp_path).seed == 0
+
+
+def test_options_that_are_newer_than_a_run_have_their_defaults(tmp_path: Path) -> None:
+    start(tmp_path)
+    path = tmp_path / "config.yaml"
+    stored = yaml.safe_load(path.read_text())
+    del stored["agent"]["n_step"], stored["env"]["threads"]
+    path.write_text(yaml.safe_dump(stored))
+    assert read_config(tmp_path) == CONFIG
+    check_run(tmp_path, CONFIG)
+    path.write_text(yaml.safe_dump({**stored, "agent": {"gone": 1}}))
+    with pytest.raises(RunError, match=r"config.yaml is not of this version: agent: unknown key .gone"):
+        check_run(tmp_path, CONFIG)
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from sim2real.jobs import Cell, Job, _evaluate, evaluate_cells
 from sim2real.memory import Intervention
 from sim2real.record import RecordError
 from sim2real.sources import open_policy
+from sim2real.transfer_command import _default_folder
 from tests.test_report import Tags
 
 TINY = """\
@@ -45,6 +46,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         }.items():
             assert main(["train", str(folder / "tiny.yaml"), "--run-dir", str(folder / name), *options]) == 0
     yield folder
+
+
+def test_what_is_found_stays_in_a_run_but_beside_a_bundle(runs: Path, tmp_path: Path) -> None:
+    assert _default_folder(runs / "ff_s0") == runs / "ff_s0" / "transfer"
+    assert _default_folder(tmp_path) == tmp_path.with_name(f"{tmp_path.name}_transfer")
 
 
 def test_cells_give_what_evaluate_gives_whatever_the_number_of_workers(runs: Path) -> None:

@@ -121,6 +121,14 @@ def test_the_best_policy_is_kept_and_of_equals_the_later(tmp_path: Path) -> None
     assert json.loads((tmp_path / "policy_last" / "policy.json").read_text())["samples"] == 300
 
 
+def test_a_score_that_is_not_finite_is_never_the_best(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores: Any = iter([{}, {"success": 0.2}, {"success": float("nan")}, {"success": 0.1}])
+    _, files, outcome = train(tmp_path, 200, evaluate=lambda policy: next(scores))
+    assert [samples for name, samples in files.saved if name == "policy"] == [100]
+    assert (outcome.position.best, outcome.position.best_at) == (0.2, 100)
+    assert capsys.readouterr().out.count("success is not finite (a task diverged)") == 2
+
+
 def test_the_best_score_survives_a_resume(tmp_path: Path) -> None:
     train(tmp_path, 100, evaluate=lambda policy: {"success": 0.9})
     _, files, _ = train(tmp_path, 200, evaluate=lambda policy: {"success": 0.8})

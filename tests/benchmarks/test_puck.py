@@ -15,6 +15,7 @@ def test_every_seed_of_every_policy_and_variants_of_the_first() -> None:
     assert planned["puck_norand_s1"] == ["puck_norand", "--seed", "1"]
     assert planned["puck_lstm_2M_s0"] == ["puck_lstm", "--seed", "0", "--set", "trainer.total_samples=2_000_000"]
     assert planned["puck_lstm_no_noise_s0"][-1] == "env.dynamics=train:no_noise"
+    assert len(dict(puck.plan([0, 1], []))) == 8
 
 
 def test_the_result_has_scores_and_curves_and_no_paths(
@@ -39,9 +40,10 @@ def test_the_result_has_scores_and_curves_and_no_paths(
     monkeypatch.setattr(puck, "call", call)
     out = tmp_path / "out.json"
     arguments = ["puck.py", "--seeds", "3", "--runs", str(tmp_path / "runs"), "--out", str(out), "--episodes", "9"]
+    arguments += ["--variants", "2M"]
     monkeypatch.setattr("sys.argv", arguments)
     puck.main()
-    assert [c[0] for c in called] == ["train"] * 9 + ["transfer"] and "9" in called[-1]
+    assert [c[0] for c in called] == ["train"] * 5 + ["transfer"] and "9" in called[-1]
     result = json.loads(out.read_text())
     assert result["kinds"][0]["sources"] == ["puck_lstm_s3"] and "sweeps" not in result
     point = {"samples": 5, "seconds": 88, "success": 0.5}

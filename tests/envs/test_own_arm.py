@@ -15,6 +15,7 @@ from sim2real.envs import INDEX, PARAMETERS, find, is_task, make_vec
 from sim2real.envs.own_arm import load_arm
 from sim2real.envs.reference import reference_std
 from sim2real.errors import UserError
+from sim2real.jobs import _model_digest
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_arm"
 REACH, PUSH = str(EXAMPLE / "reach.yaml"), str(EXAMPLE / "push.yaml")
@@ -248,3 +249,14 @@ def test_an_own_arm_is_trained_evaluated_exported_and_run(tmp_path: Path, capsys
     assert main(["export", str(run), "--out", str(bundle), "--episodes", "4"]) == 0
     assert f"--env {REACH}" in capsys.readouterr().out
     assert main(["run", str(bundle), "--env", REACH, "--dynamics", "unseen", "--episodes", "1"]) == 0
+
+
+def test_episodes_are_kept_for_the_model_and_not_only_for_the_file_that_names_it(tmp_path: Path) -> None:
+    digests = []
+    for name, edit in (("a", ("", "")), ("b", ("", "")), ("c", ('damping="', 'damping="1'))):
+        (tmp_path / name).mkdir()
+        path = written(tmp_path / name)
+        model = tmp_path / name / "arm.xml"
+        model.write_text(model.read_text().replace(*edit))
+        digests.append(_model_digest(path))
+    assert digests[0] == digests[1] != digests[2]

@@ -83,7 +83,7 @@ def test_an_arm_inside_the_training_range() -> None:
 
 def test_another_solver_integrator_and_timestep() -> None:
     start = TASKS["FetchPuck"].initial()
-    model = altered(start, ("solver",)).model
+    model = altered(start, ("solver",), 0.04).model
     for option in ("solver", "cone", "integrator", "timestep"):
         assert getattr(model.opt, option) != getattr(start.model.opt, option)
     same = play("FetchPuck", with_effects("solver"))["state"], play("FetchPuck", NOMINAL)["state"]
@@ -206,3 +206,10 @@ def test_an_episode_does_not_depend_on_how_many_run_beside_it() -> None:
     together, alone = (play("FetchPuck", load_dynamics("surrogate"), n=n) for n in (3, 1))
     for key, value in alone.items():
         np.testing.assert_array_equal(value[:, 0], together[key][:, 0], err_msg=key)
+
+
+@pytest.mark.parametrize("hz", [25, 100, 125, 250, 500, 1000])
+def test_another_timestep_leaves_the_control_rate_as_it_was(hz: int) -> None:
+    timestep = altered(TASKS["FetchReach"].initial(), ("solver",), 1 / hz).model.opt.timestep
+    assert timestep <= 0.0025 and 1 / hz / timestep == pytest.approx(round(1 / hz / timestep))
+    assert hz != 25 or timestep == 0.0025
