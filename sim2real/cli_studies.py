@@ -30,7 +30,9 @@ def transfer(
     grid_episodes: Annotated[int, arg(metavar="N")] = 100,
     videos: Annotated[int, arg(metavar="N")] = 1,
     workers: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: one a core)")] = None,
-    out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: transfer in the first run, or beside a bundle)")] = None,
+    out: Annotated[
+        Path | None, arg(metavar="DIR", help_behavior_hint="(default: transfer in the first run, or beside a bundle)")
+    ] = None,
 ) -> int:
     """Compare policies on the same episodes of several sets of dynamics, and see what they can take.
 
