@@ -32,8 +32,8 @@ from sim2real.provenance import provenance
 if TYPE_CHECKING:
     from sim2real.agents import AgentEntry
 
-BUDGET = ("trainer.total_samples", "trainer.max_minutes")
-"""What may differ between the sessions of one run: how long it is."""
+BUDGET = ("trainer.total_samples", "trainer.max_minutes", "agent.anneal_samples")
+"""What may differ between the sessions of one run: how long it is, and over how long its learning rates fall."""
 
 
 class RunError(UserError):
@@ -119,7 +119,7 @@ def check_run(folder: Path, config: ExperimentConfig) -> None:
     if different:
         raise RunError(
             f"--run-dir {folder} holds a run of another configuration ({'; '.join(different)}). Give the same one to "
-            f"continue it (only {' and '.join(BUDGET)} may change), or another --run-dir to start anew"
+            f"continue it (only {', '.join(BUDGET)} may change), or another --run-dir to start anew"
         )
 
 

@@ -64,6 +64,7 @@ def test_progress_and_sessions_are_recorded(tmp_path: Path) -> None:
 def test_only_the_budget_may_change(tmp_path: Path) -> None:
     start(tmp_path)
     check_run(tmp_path, dataclasses.replace(CONFIG, trainer=TrainerConfig(total_samples=7, max_minutes=1.0)))
+    check_run(tmp_path, dataclasses.replace(CONFIG, agent=dataclasses.replace(CONFIG.agent, anneal_samples=9)))
     other = dataclasses.replace(CONFIG, seed=3, agent=dataclasses.replace(CONFIG.agent, gamma=0.5))
     with pytest.raises(RunError, match=r"agent.gamma: 0.98 there, 0.5 now; seed: 0 there, 3 now"):
         start(tmp_path, other)
