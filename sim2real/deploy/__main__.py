@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from sim2real.deploy.bundle import BackendName, Bundle, load_bundle
 from sim2real.deploy.bundle_policy import NO_RAMP
+from sim2real.deploy.contract import Contract
 from sim2real.deploy.replay_robot import LogReplayRobot, golden_recording, logged_recording
 from sim2real.deploy.robot import Robot
 from sim2real.deploy.ros2_mapping import load_mapping, table
@@ -30,6 +33,8 @@ from sim2real.errors import UserError, unknown
 Simulator = Callable[[str, str], Any]
 """Name of a task or id of an environment, name of a set of dynamics -> a `sim2real.types.GoalVectorEnv` of one."""
 ROBOTS = ("sim", "replay", "ros2")
+METHODS = ("read", "write", "hold", "now", "sleep_until", "close")
+"""Of a `Robot`."""
 
 DESCRIPTION = """Run an exported policy on a robot, through the safety filter, at the control rate of its contract.
 
@@ -90,7 +95,10 @@ def _run(options: argparse.Namespace, ros_args: Sequence[str], simulator: Simula
         for row in table(load_mapping(bundle.contract, options.ros2_mapping)):
             print("{:<3} {:<20} {}".format(*row))
         return 0
-    safety = SafetyFilter(BundleRunner(bundle), _settings(options))
+    settings = _settings(options)
+    if options.dry_run:  # what is computed is not sent, so sensors that show no motion are no sign of anything
+        settings = replace(settings, frozen_steps=0)
+    safety = SafetyFilter(BundleRunner(bundle), settings)
     session = Session(
         safety,
         steps=options.steps,
@@ -132,9 +140,7 @@ def _make_robot(
         return LogReplayRobot(contract, recording, golden=not source, realtime=options.realtime)
     if options.robot == "ros2":
         return Ros2Robot(contract, load_mapping(contract, options.ros2_mapping), ros_args)
-    factory = _factory(options.robot)
-    robot: Robot = factory(contract)
-    return robot
+    return _own(options.robot, contract)
 
 
 def _environment(env: str, dynamics: str, simulator: Simulator | None) -> Any:
@@ -152,6 +158,24 @@ def _environment(env: str, dynamics: str, simulator: Simulator | None) -> Any:
         ) from None
 
 
+def _own(name: str, contract: Contract) -> Robot:
+    """What the factory makes, if it is a robot: a missing ``hold`` must not show when it is needed."""
+    factory = _factory(name)
+    try:
+        inspect.signature(factory).bind(contract)
+    except TypeError as error:
+        raise UserError(f"--robot {name}: it is called with the policy's contract alone: {error}") from None
+    except ValueError:  # one without a signature, such as a built-in
+        pass
+    robot: Robot = factory(contract)
+    missing = [method for method in METHODS if not callable(getattr(robot, method, None))]
+    if missing:
+        raise UserError(
+            f"--robot {name} gives no robot: it has no {', '.join(missing)} (examples/own_robot.py shows one)"
+        )
+    return robot
+
+
 def _factory(name: str) -> Callable[[Any], Any]:
     """The object that ``MODULE:FACTORY`` names; the current folder comes first, as for a script."""
     module_name, _, attribute = name.partition(":")
@@ -164,7 +188,8 @@ def _factory(name: str) -> Callable[[Any], Any]:
         raise UserError(f"--robot {name}: there is no module {module_name!r} here, nor is one installed") from None
     factory: Callable[[Any], Any] | None = getattr(module, attribute, None)
     if not callable(factory):
-        found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        own = {key: value for key, value in vars(module).items() if getattr(value, "__module__", "") == module_name}
+        found = [key for key, value in own.items() if callable(value) and not key.startswith("_")]
         raise UserError(f"--robot {name}: " + unknown(f"factory in {module_name}", attribute, found))
     return factory
 
@@ -232,6 +257,10 @@ def _check(options: argparse.Namespace) -> None:
         if value is not None and value is not False and options.robot not in robots:
             option = "--from" if name == "source" else "--" + name.replace("_", "-")
             raise UserError(f"{option} is for --robot {' or '.join(robots)}, not {options.robot}")
+    if options.log and options.log.exists():
+        raise UserError(f"--log {options.log} is there already, from another run; give another name")
+    if options.json and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
+        raise UserError(f"can't write --json {options.json}: it has to be a file in a folder that exists")
     for name, least in (("steps", 1), ("episodes", 1), ("seed", 0)):
         value = getattr(options, name)
         if value is not None and value < least:

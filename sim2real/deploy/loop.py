@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import FrameType
 
 from sim2real.deploy.reasons import Reason
@@ -65,6 +66,8 @@ class ControlLoop:
         self.skipped, self.watchdog_holds, self.steps = 0, 0, 0
         """Periods that were missed; times that the watchdog held the robot; control steps."""
         self._fired = 0
+        self._time = -math.inf
+        """The robot's clock when the filter was asked last (in seconds)."""
         self.latches = 0
         """How often the filter latched."""
         self.latched = ""
@@ -100,29 +103,45 @@ class ControlLoop:
                 self._step(due, watchdog)
                 if self.latched and not past_latch:
                     break
-                self._robot.sleep_until(due := schedule.next(self._robot.now()))
+                # Half a period from the time that the filter knows of, however long the reading took.
+                self._robot.sleep_until(due := schedule.next(max(self._robot.now(), self._time + self._dt)))
             self.skipped += schedule.skipped
         return self.steps - before
 
     def _step(self, due: float, watchdog: Watchdog | None) -> None:
-        now, began = self._robot.now(), time.perf_counter()
-        if watchdog and watchdog.fired > self._fired:
-            self.watchdog_holds += watchdog.fired - self._fired
-            self._fired = watchdog.fired
-            did = f"could not hold the robot ({watchdog.error})" if watchdog.error else "held the robot"
-            self._tell(f"the watchdog {did}: no command for {WATCHDOG_PERIODS} periods")
-            self._safety.interrupted()
+        began = time.perf_counter()
+        self.late.add(max(self._robot.now() - due, 0.0))
         reading = self._robot.read()
-        decision = self._safety.step(reading, now)
+        self._time = self._robot.now()  # only now: what a driver that hung gives is old
+        self._hear(watchdog)
+        decision = self._safety.step(reading, self._time)
         if not self._dry_run:
+            if self._hear(watchdog) or self._robot.now() - self._time > self._safety.envelope.max_age:
+                decision = self._overtaken(decision)
             self._send(decision)
             if watchdog:
                 watchdog.feed()
         seconds = time.perf_counter() - began
         self.steps += 1
         self.work.add(seconds)
-        self.late.add(max(now - due, 0.0))
-        self._note(reading, decision, now, seconds)
+        self._note(reading, decision, self._time, seconds)
+
+    def _hear(self, watchdog: Watchdog | None) -> bool:
+        """Whether the watchdog has held the robot since the last time this was asked; the filter is told."""
+        if watchdog is None or watchdog.fired == self._fired:
+            return False
+        self.watchdog_holds += watchdog.fired - self._fired
+        self._fired = watchdog.fired
+        did = f"could not hold the robot ({watchdog.error})" if watchdog.error else "held the robot"
+        self._tell(f"the watchdog {did}: no command for {WATCHDOG_PERIODS} periods")
+        self._safety.interrupted()
+        return True
+
+    def _overtaken(self, decision: Decision) -> Decision:
+        """A hold instead of a decision that took so long that what it was made from is old."""
+        self._safety.interrupted()
+        detail = decision.detail or "the policy answered too late, its action was not sent"
+        return replace(decision, reasons=(*decision.reasons, Reason.OVERTAKEN), detail=detail, may_send=False)
 
     def _send(self, decision: Decision) -> None:
         if decision.may_send:

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     """The time given is not finite, went backwards, or stands still."""
     EARLY = "early"
     """Called again within half a control period: the last command is repeated, the policy does not step."""
+    OVERTAKEN = "overtaken"
+    """The decision took longer than a reading may be old, or the watchdog held the robot meanwhile: it holds."""
     STARTED = "started"
     """The policy begins, with empty memory."""
     GAP = "gap"
@@ -71,6 +73,7 @@ HOLDS = frozenset(
         Reason.FROZEN,
         Reason.CLOCK,
         Reason.EARLY,
+        Reason.OVERTAKEN,
         Reason.MODEL_FAILED,
         Reason.BAD_ACTION,
         Reason.ACTION_OUT_OF_LIMITS,

@@ -113,10 +113,28 @@ def load_safety(path: str | Path) -> SafetyConfig:
     if not isinstance(document, dict):
         raise SafetyError(f"{path} has to hold a JSON object with safety settings, got {document!r:.60}")
     names = [entry.name for entry in dataclasses.fields(SafetyConfig)]
-    for key in document:
+    for key, value in document.items():
         if key not in names:
             raise SafetyError(f"{path}: {unknown('safety setting', key, names)}")
+        expected = "[smallest, largest]" if key in _RANGES else _PER_ELEMENT.get(key, "")
+        if expected and not (isinstance(value, dict) and all(_fits(entry, expected) for entry in value.values())):
+            raise SafetyError(f"{path}: {key} has to be a JSON object of names with {expected}, got {value!r:.60}")
+        if not expected and not (_fits(value, "number") or (value is None and key in _UNSET)):
+            raise SafetyError(f"{path}: {key} has to be a number, got {value!r:.60}")
     return SafetyConfig(**document)
+
+
+_RANGES = ("reading_ranges", "start_ranges", "action_limits")
+_PER_ELEMENT = {"rate_limits": "number", "max_lead": "number", "measured_positions": "name"}
+_UNSET = ("max_observation_age_s", "timeout_s", "seen_margin")
+
+
+def _fits(value: Any, expected: str) -> bool:
+    if expected == "name":
+        return isinstance(value, str)
+    if expected == "number":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, list) and len(value) == 2 and all(_fits(end, "number") for end in value)
 
 
 def resolve(config: SafetyConfig, contract: Contract) -> Envelope:
@@ -164,6 +182,24 @@ def _resolve(config: SafetyConfig, contract: Contract) -> Envelope:
         start_high=start_high,
         sensors=np.array([source == "sensor" for source in sources], bool),
     )
+
+
+def concerns(config: SafetyConfig, contract: Contract) -> list[str]:
+    """What an operator should know of these settings: where they are looser than by default, or do not bind."""
+    envelope = resolve(config, contract)
+    usual = resolve(SafetyConfig(measured_positions=config.measured_positions), contract)
+    found = []
+    if envelope.max_age > usual.max_age:
+        found.append(f"the policy acts on readings up to {envelope.max_age:g} s old (by default {usual.max_age:g} s)")
+    if envelope.timeout > usual.timeout:
+        found.append(f"the filter latches after {envelope.timeout:g} s of silence (by default {usual.timeout:g} s)")
+    if not config.frozen_steps:
+        found.append("frozen sensors are not looked for (frozen_steps is 0)")
+    unbound = envelope.rate >= envelope.high - envelope.low
+    free = [name for name, is_free in zip(contract.action, unbound, strict=True) if is_free]
+    if free:
+        found.append(f"no rate limit binds for {', '.join(free)}; give rate_limits with --safety")
+    return found
 
 
 def is_position_target(kind: str) -> bool:

@@ -18,9 +18,9 @@ from sim2real.deploy.replay_robot import LogReplayRobot
 from sim2real.deploy.robot import EpisodicRobot, Robot
 from sim2real.deploy.ros2_robot import Ros2Robot
 from sim2real.deploy.safety import SafetyFilter
+from sim2real.deploy.safety_config import concerns
 from sim2real.deploy.sim_robot import SimRobot
 from sim2real.deploy.step_log import StepLog
-from sim2real.errors import UserError
 
 SIM_EPISODES = 10
 """Episodes of a simulated robot where nothing says how long."""
@@ -47,8 +47,6 @@ class Session:
 
     def run(self, robot: Robot) -> int:
         """Run, print the report, return the exit code: 0, 1 after a latch or a failed replay, 130 when interrupted."""
-        if self.summary is not None and not self.summary.absolute().parent.is_dir():
-            raise UserError(f"can't write {self.summary}: its folder does not exist")
         simulated = isinstance(robot, SimRobot | LogReplayRobot)
         log = StepLog(self.log, self.safety.contract, **self.about, dry_run=self.dry_run) if self.log else None
         loop = ControlLoop(
@@ -79,6 +77,8 @@ class Session:
         if isinstance(robot, LogReplayRobot):
             return self._replay(loop, robot)
         print(self.safety.describe(), flush=True)
+        for line in concerns(self.safety.config, self.safety.contract):
+            print(f"note: {line}", file=sys.stderr, flush=True)
         if isinstance(robot, EpisodicRobot):
             self._episodes(loop, robot, self.episodes or math.inf, lambda: None)
             return {}, False

@@ -30,10 +30,13 @@ class StepLog:
     """Writes a step log. Every line is handed to the system at once, so what a killed process has done is on file."""
 
     def __init__(self, path: str | Path, contract: Contract, **extra: Any) -> None:
-        """Start the file; ``extra`` goes into its first line (robot, bundle, dry run, ...)."""
+        """Start a new file, never over an old one, which may be what is left of an accident; ``extra`` goes into its
+        first line (robot, bundle, dry run, ...)."""
         self._names = contract.readings
         try:
-            self._file = Path(path).open("w", encoding="utf-8", buffering=1)  # noqa: SIM115 - open for the life of the log
+            self._file = Path(path).open("x", encoding="utf-8", buffering=1)  # noqa: SIM115 - open for the life of the log
+        except FileExistsError:
+            raise UserError(f"the step log {path} is there already, from another run; give another name") from None
         except OSError as error:
             raise UserError(f"can't write the step log {path}: {error.strerror}") from None
         header = {
@@ -50,7 +53,7 @@ class StepLog:
         """One control step.
 
         Args:
-            now: the robot's clock at its beginning (in seconds).
+            now: the robot's clock when the reading was there (in seconds).
             reading: what the robot gave, good or bad.
             decision: what came of it.
             seconds: time that the step's work took.
@@ -93,7 +96,7 @@ class StepRecords:
     header: Mapping[str, Any]
     """The first line: ``task``, ``control_dt``, ``readings``, ``action`` and what the writer added."""
     now: NDArray[np.float64]
-    """[S] the robot's clock at the beginning of the step (in seconds)."""
+    """[S] the robot's clock when the reading was there (in seconds)."""
     stamp: NDArray[np.float64]
     """[S] of the reading; NaN where there was none."""
     present: NDArray[np.bool_]

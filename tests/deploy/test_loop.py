@@ -241,6 +241,42 @@ def test_the_watchdog_holds_a_hanging_loop_and_the_filter_hears_of_it(failures: 
     assert loop.reasons["gap"] >= 1
 
 
+def test_a_reading_that_was_fetched_before_the_driver_hung_is_old() -> None:
+    class Hanging(ScriptedRobot):
+        writes: list[float]
+
+        def read(self) -> Reading | None:
+            fetched = super().read()
+            self.time += 0.98 if len(self.told) == 2 else 0.0
+            return fetched
+
+        def write(self, command: Mapping[str, float]) -> None:
+            super().write(command)
+            self.writes.append(self.time)
+
+    robot = Hanging()
+    robot.writes = []
+    loop = make_loop(robot, config=SafetyConfig(ramp_steps=0, timeout_s=2.0))
+    loop.run(4)
+    # A displacement stops: zero goes out, not what the policy would say to where the robot was.
+    assert robot.told == [{"a0": 0.5}, {"a0": 0.5}, {"a0": 0.0}, {"a0": 0.5}, "hold"]
+    assert loop.reasons["stale"] == 1 and loop.reasons["early"] == 0
+    assert robot.writes == pytest.approx([7.0, 7.1, 8.18, 8.3]) and loop.skipped == 10
+
+
+def test_an_answer_that_comes_too_late_is_not_sent() -> None:
+    robot = ScriptedRobot()
+
+    def policy(vector: Any) -> Any:
+        robot.time += 0.3 if len(robot.told) == 1 else 0.0  # a reading may be 0.2 s old
+        return [0.5]
+
+    loop = make_loop(robot, policy)
+    loop.run(3)
+    assert robot.told == [{"a0": 0.5}, "hold", {"a0": 0.5}, "hold"]
+    assert (loop.reasons["overtaken"], loop.reasons["gap"]) == (1, 1)
+
+
 def test_every_step_is_logged(tmp_path: Path) -> None:
     with StepLog(tmp_path / "steps.jsonl", CONTRACT) as log:
         make_loop(ScriptedRobot(), log=log).run(3)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,14 @@ def test_replay_proves_the_bundle_and_goes_round(run: Run, capsys: pytest.Captur
     assert run("--robot", "replay", "--safety", write("slow.json", {"low_pass": 0.5, "ramp_steps": 0})) == 1
 
 
+def test_a_log_is_never_written_over(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--robot", "replay", "--steps", "5", "--log", "steps.jsonl") == 0
+    before = Path("steps.jsonl").read_text()
+    assert run("--robot", "replay", "--from", "steps.jsonl", "--log", "steps.jsonl") == 2
+    assert "--log steps.jsonl is there already, from another run; give another name" in capsys.readouterr().err
+    assert Path("steps.jsonl").read_text() == before
+
+
 def test_a_dry_run_moves_nothing(run: Run) -> None:
     assert run("--robot", "sim", "--episodes", "1", "--dry-run", "--log", "steps.jsonl") == 0
     log = read_step_log("steps.jsonl")
@@ -91,15 +100,23 @@ def test_a_dry_run_moves_nothing(run: Run) -> None:
     assert np.abs(log.sent).max() > 0
 
 
-def test_a_latch_is_told_and_is_the_exit_code(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_latch_is_told_and_is_the_exit_code(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     safety = write("safety.json", {"reading_ranges": {"obs_0": [7, 8]}, "timeout_s": 0.1, "max_observation_age_s": 0.1})
     assert run("--robot", "sim", "--episodes", "1", "--safety", safety) == 0  # never started: nothing to latch
     assert "waiting 8" in capsys.readouterr().out
+    monkeypatch.setattr("sys.path", list(sys.path))
+    write("stuck_robot.py", OWN.replace("time.monotonic() % 1", "0.5"))
     safety = write("safety.json", {"max_faults": 1, "fault_window": 1, "frozen_steps": 1, "ramp_steps": 0})
-    assert run("--robot", "sim", "--episodes", "2", "--safety", safety, "--dry-run") == 1
+    stuck = ("--robot", "stuck_robot:Still", "--steps", "9", "--safety", safety)
+    assert run(*stuck, "--dry-run") == 0  # nothing was sent, so nothing had to move
+    assert "latched" not in capsys.readouterr().err
+    assert run(*stuck) == 1
     out, err = capsys.readouterr()
     assert "frozen" in out
-    assert err.startswith("latched: ")
+    assert "note: no rate limit binds for act_0; give rate_limits with --safety" in err
+    assert "\nlatched: " in err
 
 
 OWN = """
@@ -122,7 +139,7 @@ class Still:
 
 
 def test_an_own_robot(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.path", list(__import__("sys").path))
+    monkeypatch.setattr("sys.path", list(sys.path))
     write("still_robot.py", OWN)
     assert run("--robot", "still_robot:Still", "--steps", "4") == 0
     import still_robot  # type: ignore[import-not-found]
@@ -139,6 +156,13 @@ def test_an_own_robot(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "unknown factory in still_robot 'Stil'. Did you mean 'Still'?" in capsys.readouterr().err
     assert run("--robot", "no_such_robot:Still") == 2
     assert "there is no module 'no_such_robot' here, nor is one installed" in capsys.readouterr().err
+    write(
+        "half_robot.py", OWN.replace("def hold", "def halt") + "\nclass Named(Still):\n    def __init__(self): pass\n"
+    )
+    assert run("--robot", "half_robot:Still") == 2
+    assert "gives no robot: it has no hold (examples/own_robot.py shows one)" in capsys.readouterr().err
+    assert run("--robot", "half_robot:Named") == 2
+    assert "it is called with the policy's contract alone" in capsys.readouterr().err
     write("needs_more.py", "import a_driver_that_is_not_there")
     with pytest.raises(ModuleNotFoundError, match="a_driver_that_is_not_there"):
         run("--robot", "needs_more:Still")
@@ -207,7 +231,10 @@ def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--robot", "replay", "--from", "x"], "can't read the step log x"),
         (["--robot", "replay", "--safety", "x"], "can't read safety settings from x"),
         (["--robot", "sim", "--log", "no/steps.jsonl"], "can't write the step log no/steps.jsonl"),
-        (["--robot", "sim", "--json", "no/s.json"], "can't write no/s.json: its folder does not exist"),
+        (
+            ["--robot", "sim", "--json", "no/s.json"],
+            "can't write --json no/s.json: it has to be a file in a folder that exists",
+        ),
         (["--robot", "ros2"], "nothing says which ROS 2 message carries obs_0"),
     ],
 )

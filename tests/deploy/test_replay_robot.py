@@ -122,7 +122,7 @@ def test_logs_of_other_policies_and_empty_ones_are_refused(tmp_path: Path) -> No
         pass
     with pytest.raises(UserError, match=r"the log of another policy: its readings are .*'a1'.*, not \['a0'"):
         logged_recording(CONTRACT, tmp_path / "log.jsonl")
-    with StepLog(tmp_path / "log.jsonl", CONTRACT):
+    with StepLog(tmp_path / "empty.jsonl", CONTRACT):
         pass
     with pytest.raises(UserError, match="holds no steps"):
-        logged_recording(CONTRACT, tmp_path / "log.jsonl")
+        logged_recording(CONTRACT, tmp_path / "empty.jsonl")

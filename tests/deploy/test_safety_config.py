@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim2real.deploy.safety_config import SafetyConfig, SafetyError, is_position_target, load_safety, resolve
+from sim2real.deploy.safety_config import SafetyConfig, SafetyError, concerns, is_position_target, load_safety, resolve
 from tests.deploy.safety_fakes import MOTION, POSITION, make_contract
 
 CONTRACT = make_contract((MOTION, POSITION), low=(-1.0, -2.0), high=(1.0, 3.0), rate=(0.5, 4.0))
@@ -105,6 +105,16 @@ def test_settings_from_a_file(tmp_path: Path) -> None:
     file.write_text('{"rate_limit": {}}')
     with pytest.raises(SafetyError, match=r"unknown safety setting 'rate_limit'. Did you mean 'rate_limits'"):
         load_safety(file)
+    for key, value, expected in (
+        ("rate_limits", 0.1, "a JSON object of names with number"),
+        ("rate_limits", {"a0": "x"}, "a JSON object of names with number"),
+        ("reading_ranges", {"a0": 1.5}, r"a JSON object of names with \[smallest, largest\]"),
+        ("timeout_s", "1", "a number"),
+        ("low_pass", None, "a number"),
+    ):
+        file.write_text(json.dumps({key: value}))
+        with pytest.raises(SafetyError, match=rf"safety.json: {key} has to be {expected}, got "):
+            load_safety(file)
     file.write_text("{")
     with pytest.raises(SafetyError, match="can't read safety settings"):
         load_safety(file)
@@ -126,3 +136,16 @@ def test_any_file_is_either_settings_or_one_clear_error(document: dict[str, Any]
     assert (envelope.low <= envelope.high).all()
     assert (envelope.rate > 0).all()
     assert 0 < envelope.max_age <= envelope.timeout
+
+
+def test_what_an_operator_should_know_of_loose_settings() -> None:
+    one = make_contract()
+    assert concerns(SafetyConfig(rate_limits={"a0": 0.1}), one) == []
+    loose = SafetyConfig(max_observation_age_s=60, timeout_s=600, frozen_steps=0)
+    found = concerns(loose, one)
+    assert [line.split(" (")[0] for line in found] == [
+        "the policy acts on readings up to 60 s old",
+        "the filter latches after 600 s of silence",
+        "frozen sensors are not looked for",
+        "no rate limit binds for a0; give rate_limits with --safety",
+    ]
