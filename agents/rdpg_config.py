@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sim2real.agents.networks import MemoryKind
@@ -96,6 +97,9 @@ class RDPGConfig:
             self._check(name, 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
         self._check("demonstrations", 0 <= self.demonstrations <= self.capacity, "from 0 to the replay's capacity")
         self._check("anneal_samples", self.anneal_samples >= 0, "at least 0")
+        for name in ("learning_rate", "memory_learning_rate", "max_grad_norm"):
+            self._check(name, 0.0 < getattr(self, name) < math.inf, "above 0")
+        self._check("noise", 0.0 <= self.noise < math.inf, "at least 0")
         self._check("gamma", 0.0 <= self.gamma < 1.0, "in [0, 1)")
         self._check("hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "at least one layer of at least 1 unit")
         self._check("steps_per_episode", self.steps_per_episode is None or self.steps_per_episode >= 1, "at least 1")

@@ -53,6 +53,17 @@ class DynamicsSet:
     """The same for tasks that have a section of their own."""
     effects: tuple[str, ...] = ()
     """What an episode has beside these parameters, names of `sim2real.envs.surrogate.EFFECTS`."""
+    named: tuple[str, ...] = field(default=(), compare=False)
+    """Parameters that a user's own file gives, for `check_named`."""
+
+    def check_named(self, task: str, known: Sequence[str]) -> None:
+        """Raise ``DynamicsError`` if the user's file names parameters and ``task`` has none of them: it would change
+        nothing, and training would be on dynamics that nobody asked for."""
+        if self.named and not set(self.named) & set(known):
+            raise DynamicsError(
+                f"dynamics {self.name!r} sets {', '.join(self.named)}, and {task} has none of these; it has "
+                f"{', '.join(known)}"
+            )
 
     def of(self, task: str) -> DynamicsSet:
         """The set as it is for one task."""
@@ -132,7 +143,9 @@ def load_dynamics(source: str | Path) -> DynamicsSet:
         return _packaged(str(source))
     if not path.is_file():
         raise DynamicsError(f"no dynamics file {str(path)!r}. Give an existing file or one of: {', '.join(packaged())}")
-    return _parse(path.stem, path.read_text(encoding="utf-8"), path.parent, (path.resolve(),))
+    text = path.read_text(encoding="utf-8")
+    found = _parse(path.stem, text, path.parent, (path.resolve(),))
+    return replace(found, named=tuple(map(str, (yaml.safe_load(text) or {}).get("parameters") or ())))
 
 
 @functools.cache

@@ -154,6 +154,7 @@ class OwnArm:
             data.actuator(actuator).ctrl[0] = angle
         mujoco.mj_forward(model, data)
         _check_clear(model, data)
+        model_of.check_region(model, data, arm.joints[0], site, arm.region)
         height = arm.region.centre[2] + arm.puck.half_height if arm.puck else 0.0
         start = Initial(
             model,

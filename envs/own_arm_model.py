@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import mujoco
+import numpy as np
 
 from sim2real.envs.dynamics import MOST_JOINTS
 from sim2real.envs.model_names import ModelNames
@@ -21,6 +22,10 @@ class Controller:
     """Stiffness, one number a joint (in N m/rad)."""
     kd: tuple[float, ...]
     """Damping, one number a joint (in N m s/rad)."""
+
+    def __post_init__(self) -> None:
+        if min(self.kp, default=1.0) <= 0 or min(self.kd, default=0.0) < 0:
+            raise ValueError(f"kp has to be above 0 and kd at least 0, got {self.kp} and {self.kd}")
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,28 @@ def _names(spec: mujoco.MjSpec) -> list[str]:
     return [thing.name for thing in (*spec.sites, *spec.bodies) if thing.name]
 
 
+def check_region(model: mujoco.MjModel, data: mujoco.MjData, joint: str, site: str, region: Region) -> None:
+    """Raise ``UserError`` where no point of the region is within the arm's reach, however it stretches."""
+    body = int(model.site(site).bodyid[0])
+    reach = float(np.linalg.norm(model.site(site).pos))
+    first = int(model.joint(joint).bodyid[0])
+    while True:
+        joints = range(int(model.body_jntadr[body]), int(model.body_jntadr[body]) + int(model.body_jntnum[body]))
+        # A body turns about its joint, which need not be at its origin.
+        reach += sum(2 * float(np.linalg.norm(model.jnt_pos[j])) for j in joints)
+        if body in (first, 0):
+            break
+        reach += float(np.linalg.norm(model.body_pos[body]))
+        body = int(model.body_parentid[body])
+    start, centre, half = data.joint(joint).xanchor, np.array(region.centre), np.array(region.half)
+    nearest = float(np.linalg.norm(start - np.clip(start, centre - half, centre + half)))
+    if nearest > reach:
+        raise UserError(
+            f"region: its nearest point is {nearest:.2f} m from {joint}, and the arm reaches {reach:.2f} m at most; "
+            "centre and half are in metres, in the model's world"
+        )
+
+
 def furnish(spec: mujoco.MjSpec, region: Region, puck: Puck | None) -> None:
     """Add the target that pictures show and, for a puck, the puck and its table."""
     for key in list(spec.keys):
@@ -159,6 +186,10 @@ def model_names(
     if places != list(range(places[0], places[0] + len(places))):
         order = [model.joint(i).name for i in range(model.njnt) if model.joint(i).name in joints]
         raise UserError(f"joints have to be neighbours in the model and in its order, which is {', '.join(order)}")
+    bodies = [model.body(i).name for i in range(model.nbody)]
+    for finger in fingers:
+        if finger not in bodies:
+            raise UserError(f"fingers: {unknown('body', finger, bodies)}")
     links = {f"{k}": _carried(model, name) for k, name in enumerate(joints, 1)}
     return ModelNames(
         bodies={"object": ("object0",), "table": ("table0",), "fingers": fingers or (gripper,), **links},

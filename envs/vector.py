@@ -102,6 +102,7 @@ class FetchVectorEnv(VectorEnv[Any, Any, Any]):
             self._surrogate.equip(self._robots)
         self._reference_std = reference_std(self.definition)
         self._exists = np.array([exists(p, self.definition.features) for p in PARAMETERS])
+        self.dynamics.check_named(task, [p.name for p, there in zip(PARAMETERS, self._exists, strict=True) if there])
         self._threads = Threads(threads, num_envs)
         self._camera: Camera | None = None
         self._seed, self._next_episode = int(seed), 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.errors import UserError
-from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, make_env, refuse_dynamics
+from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, make_env, open_policy, refuse_dynamics
 from sim2real.types import GoalVectorEnv
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def _export_run(run_dir: Path, out: Path, dynamics: Sequence[str], episodes: int
     from sim2real.runs import read_config
 
     trained = read_config(run_dir).env
+    open_policy(run_dir)  # says so where its task has changed since
     env = make_env(trained.task, trained.dynamics, episodes=2)
     drawn = load_dynamics(trained.dynamics)
     folder = write(

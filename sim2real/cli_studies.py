@@ -52,7 +52,8 @@ def transfer(
         episodes: Episodes under each set.
         seed: Which episodes.
         base: Set that sweeps and heat maps start from; its ranges are marked as the training range.
-        leave_one_out: Sets to test with each group of parameters held at nominal in turn; none: skip it.
+        leave_one_out: Sets to test with each group of parameters held at nominal in turn; given no
+            name, none.
         sweep: Parameters to try one at a time, in and beyond their ranges, all else as in --base.
         heat: Two parameters to try together.
         grid_episodes: Episodes for each point of sweeps and heat maps.
@@ -64,7 +65,11 @@ def transfer(
     from sim2real.transfer_command import Options
     from sim2real.transfer_command import transfer as compare
 
-    check_episodes(min(episodes, grid_episodes), seed)
+    check_episodes(episodes, seed)
+    if grid_episodes < 1:
+        raise UserError(f"--grid-episodes has to be at least 1, got {grid_episodes}")
+    if videos < 0:
+        raise UserError(f"--videos has to be at least 0 (0: film none), got {videos}")
     count = _processes(workers)
     options = Options(dynamics, base, leave_one_out, sweep, heat, episodes, grid_episodes, seed, videos, count)
     return compare(sources, out, options)

@@ -128,6 +128,7 @@ def build(cls: type[T], data: Any, path: str = "") -> T:
         raise ConfigError(f"{path or 'configuration'}: expected keys with values, got {_show(data)}")
     _reject_unknown(cls, data, path)
     hints = typing.get_type_hints(cls)
+    _require(cls, data, path)
     values = {key: convert(hints[key], value, _join(path, key)) for key, value in data.items()}
     try:
         return cls(**values)
@@ -228,6 +229,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _require(cls: type, data: Mapping[Any, Any], path: str) -> None:
+    missing = dataclasses.MISSING
+    needed = [f.name for f in dataclasses.fields(cls) if f.default is missing and f.default_factory is missing]
+    absent = [name for name in needed if name not in data]
+    if absent:
+        raise ConfigError(f"{path or 'configuration'}: needs {', '.join(absent)}, got {_show(dict(data))}")
 
 
 def _reject_unknown(cls: type, data: Mapping[Any, Any], path: str, more: Mapping[str, type] | None = None) -> None:

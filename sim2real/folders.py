@@ -17,8 +17,10 @@ from sim2real.errors import UserError
 
 def check_replaceable(path: Path, names: Collection[str], what: str) -> None:
     """Raise ``UserError`` if ``path`` is a file, or a directory with more in it than the ``names`` of ``what``."""
+    if path.is_file():
+        raise UserError(f"--out {path} is a file; give a folder")
     others = sorted(file.name for file in path.iterdir() if file.name not in names) if path.is_dir() else []
-    if others or path.is_file():
+    if others:
         raise UserError(f"--out {path} holds other things than {what} ({', '.join(others[:3])}); give a new folder")
 
 

@@ -97,6 +97,10 @@ def make(env_id: str) -> Any:
         gymnasium.register_envs(gymnasium_robotics)
         try:
             return gymnasium.make(env_id)
+        except TypeError as error:  # such as sim2real/OwnArm-v0, which needs the arm's file
+            raise UserError(
+                f"can't make {env_id!r} by its id alone ({error}); for an arm, give its YAML file"
+            ) from None
         except (gymnasium.error.Error, ImportError) as error:
             raise UserError(
                 f"can't make {env_id!r}: {error} (an environment of your own package: PACKAGE:ID)"

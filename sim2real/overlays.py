@@ -55,7 +55,7 @@ def read_overlay(source: str) -> dict[str, Any]:
         return parse_yaml((files("sim2real.configs") / f"{source}.yaml").read_text(encoding="utf-8"), source)
     path = Path(source)
     if path.is_file():
-        return read_yaml(path)
+        return _checked(read_yaml(path), source)
     if path.is_dir():
         raise ConfigError(
             f"{source!r} is a folder; expected a preset or a YAML file. To continue a run, give what it was started "
@@ -64,6 +64,15 @@ def read_overlay(source: str) -> dict[str, Any]:
     if path.suffix in (".yaml", ".yml"):
         raise ConfigError(f"there is no file {source!r}; presets, without .yaml: {', '.join(presets())}")
     raise ConfigError(f"{unknown('preset', source, presets())}; or the path of a YAML file")
+
+
+def _checked(overlay: dict[str, Any], source: str) -> dict[str, Any]:
+    """What a user's file holds, if it can be meant as an experiment."""
+    if not overlay:
+        raise ConfigError(f"{source} is empty; expected keys such as env, trainer, agent (see the presets)")
+    if {"model", "joints"} <= overlay.keys():
+        raise ConfigError(f"{source} describes an arm; train a preset on it: fetch_reach --set env.task={source}")
+    return overlay
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

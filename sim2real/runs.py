@@ -28,6 +28,7 @@ from sim2real.errors import UserError, unknown
 from sim2real.folders import complete_directory, write_text
 from sim2real.overlays import dump_yaml, read_yaml
 from sim2real.provenance import provenance
+from sim2real.types import TaskSpec
 
 if TYPE_CHECKING:
     from sim2real.agents import AgentEntry
@@ -76,6 +77,7 @@ def open_run(folder: Path, config: ExperimentConfig, task: Any, command: Sequenc
     Raises ``RunError``, with nothing written, where ``folder`` holds another run or something else.
     """
     check_run(folder, config)
+    _check_same_task(folder, task)
     session = {"command": shlex.join(command), "started": _now(), "device": device, **provenance()}
     path = folder / "run.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,6 +90,12 @@ def open_run(folder: Path, config: ExperimentConfig, task: Any, command: Sequenc
     else:
         _write_json(path, {**session, "samples": 0, "seconds": 0.0})
     return Run(folder, config, task)
+
+
+def _check_same_task(folder: Path, task: Any) -> None:
+    policy = complete_directory(folder / "policy")
+    if isinstance(task, TaskSpec) and policy is not None:
+        check_trained_on(folder, _read_json(policy / "policy.json")["task"], task)
 
 
 @contextlib.contextmanager
@@ -128,6 +136,23 @@ def read_config(run_dir: Path) -> ExperimentConfig:
     if domain_of(run_dir) != "goals":
         raise RunError(f"{run_dir} holds no policy for a robot task; `sim2real evaluate` and `report` can show it")
     return _stored(run_dir)
+
+
+def check_trained_on(run_dir: Path, trained: Mapping[str, Any], task: TaskSpec) -> None:
+    """Raise ``RunError`` where a task is no longer the one that a run was trained on (``policy.json``'s ``task``), such
+    as after an edit of an arm's file. Dynamics may have become more: no policy reads them."""
+    now = to_dict(task)
+    changed = changed_keys({key: trained.get(key) for key in SAME}, {key: now[key] for key in SAME})
+    if changed:
+        what = "; ".join(f"{key}: {_short(old)} then, {_short(new)} now" for key, (old, new) in changed.items())
+        raise RunError(f"{task.name} is not what {run_dir} was trained on ({what}); restore it, or train anew")
+
+
+SAME = ("observation", "goal", "action", "action_scale", "action_offset", "control_dt", "horizon", "success_threshold")
+
+
+def _short(value: Any) -> str:
+    return f"{len(value)} elements" if isinstance(value, list) and len(str(value)) > 200 else f"{value}"
 
 
 def sections(algorithm: str) -> dict[str, type]:

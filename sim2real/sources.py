@@ -30,15 +30,21 @@ def open_policy(source: Path, foreign: ForeignOptions | None = None) -> tuple[Po
     if foreign is not None and source.is_file():
         policy, task, _ = open_foreign(source, foreign)
         return policy, task
+    if source.is_file():
+        raise UserError(
+            f"{source} is a file; give a run directory or a bundle. A model of stable-baselines3 becomes one: "
+            f"sim2real export {source} --trust --env ID --out BUNDLE"
+        )
     if not source.is_dir():
-        raise UserError(f"there is no folder {str(source)!r}; give a run directory or an exported bundle")
+        raise UserError(f"there is no file or folder {str(source)!r}; give a run directory or an exported bundle")
     if foreign is not None:
         foreign.refuse(source)
     if (source / "config.yaml").exists():
-        from sim2real.runs import load_policy, read_config
+        from sim2real.runs import check_trained_on, load_policy, read_config
 
         read_config(source)  # says so if the run is about something else
         module, meta = load_policy(source)
+        check_trained_on(source, meta["task"], interface(meta["task"]["name"]).task)
         trained: Any = module
         return trained, meta["task"]["name"]
     from sim2real.deploy import BundlePolicy, check_simulated, check_task, load_bundle

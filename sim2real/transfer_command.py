@@ -246,7 +246,7 @@ def _clips(
 def _write(folder: Path, content: Mapping[str, Any], episodes: Sequence[Mapping[str, Any]]) -> None:
     (folder / "transfer.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     with open(folder / "episodes.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(episodes[0]))
+        writer = csv.DictWriter(file, fieldnames=list(episodes[0]) if episodes else [])  # sweeps alone have none
         writer.writeheader()
         writer.writerows(episodes)
 

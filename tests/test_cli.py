@@ -72,7 +72,7 @@ MISTAKES = [
     ([*TRAIN, "--total-samples", "0"], "total_samples has to be at least 1, got 0"),
     ([*TRAIN, "--run-dir", "tiny.yaml"], "--run-dir tiny.yaml is a file; give a folder"),
     ([*TRAIN, "--run-dir", "/proc/nowhere/run"], "/proc/nowhere"),
-    (["evaluate", "nowhere"], "there is no folder 'nowhere'; give a run directory or an exported bundle"),
+    (["evaluate", "nowhere"], "there is no file or folder 'nowhere'; give a run directory or an exported bundle"),
     (["evaluate", "."], "there is no policy.yaml in .: this is not a bundle"),
     (["evaluate", ".", "--dynamics", "trian"], "unknown dynamics 'trian'. Did you mean 'train'?"),
     (["evaluate", ".", "--dynamics", "my.yaml"], "no dynamics file 'my.yaml'"),

@@ -57,5 +57,5 @@ def test_only_a_folder_of_the_same_kind_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(UserError, match=r"holds other things than a bundle \(thesis.tex\); give a new folder"):
         check_replaceable(tmp_path, ("a", "b"), "a bundle")
-    with pytest.raises(UserError, match="holds other things than a bundle"):
+    with pytest.raises(UserError, match="is a file; give a folder"):
         check_replaceable(tmp_path / "a", ("a", "b"), "a bundle")

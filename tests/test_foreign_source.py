@@ -100,4 +100,4 @@ def test_mistakes_give_one_message_and_write_nothing(tmp_path: Path, capsys: pyt
 def test_other_commands_take_folders_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     saved(make_model("SAC"), tmp_path)
     assert main(["record", "model.zip"]) == 2
-    assert "there is no folder 'model.zip'" in capsys.readouterr().err
+    assert "model.zip is a file; give a run directory or a bundle" in capsys.readouterr().err

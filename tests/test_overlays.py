@@ -102,8 +102,6 @@ def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("seed: 3\n")
     assert read_overlay(str(file)) == {"seed": 3}
-    file.write_text("# nothing\n")
-    assert read_overlay(str(file)) == {}
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="can't read"):
         read_overlay(str(file))
@@ -114,9 +112,16 @@ def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
     [
         ("fetch_reech", r"unknown preset 'fetch_reech'. Did you mean 'fetch_reach'\?"),
         ("no/such.yaml", r"there is no file 'no/such.yaml'; presets, without .yaml: .*fetch_reach"),
+        ("examples/own_arm/reach.yaml", "describes an arm; train a preset on it: fetch_reach --set env.task=examples"),
         (".", r"'.' is a folder; expected a preset or a YAML file. To continue a run"),
     ],
 )
 def test_a_source_that_is_not_there(source: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_overlay(source)
+
+
+def test_an_empty_file_is_no_experiment(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("# nothing\n")
+    with pytest.raises(ConfigError, match=r"empty.yaml is empty; expected keys such as env, trainer, agent"):
+        read_overlay(str(tmp_path / "empty.yaml"))

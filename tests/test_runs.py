@@ -18,6 +18,7 @@ from sim2real.runs import (
     Run,
     RunError,
     check_run,
+    check_trained_on,
     exclusive,
     load_policy,
     open_run,
@@ -69,6 +70,19 @@ def test_only_the_budget_may_change(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"agent.gamma: 0.98 there, 0.5 now; seed: 0 there, 3 now"):
         start(tmp_path, other)
     assert read_config(tmp_path).seed == 0
+
+
+def test_a_task_that_has_changed_since_is_refused(tmp_path: Path) -> None:
+    trained = json.loads(json.dumps(to_dict(TASK)))
+    check_trained_on(tmp_path, {**trained, "dynamics_names": []}, TASK)
+    later = dataclasses.replace(TASK, success_threshold=9.0)
+    with pytest.raises(RunError, match=r"is not what .* was trained on \(success_threshold: .* then, 9.0 now\)"):
+        check_trained_on(tmp_path, trained, later)
+    run = start(tmp_path)
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "policy.json").write_text(json.dumps({"task": trained}))
+    with pytest.raises(RunError, match="success_threshold"):
+        open_run(run.folder, CONFIG, later, COMMAND, "cpu")
 
 
 def test_options_that_are_newer_than_a_run_have_their_defaults(tmp_path: Path) -> None:

@@ -158,6 +158,8 @@ def test_a_heat_map_has_a_point_for_every_pair(runs: Path, tmp_path: Path, monke
     heat = ["--heat", "gravity", "table_height", "--grid-episodes", "1"]
     options = ["--dynamics", "nominal", "--leave-one-out", "--episodes", "1", "--videos", "0", "--workers", "1"]
     assert main(["transfer", str(runs / "ff_s0"), *options, *heat, "--out", str(tmp_path)]) == 0
+    nothing_else = [option for option in options if option != "nominal"]
+    assert main(["transfer", str(runs / "ff_s0"), *nothing_else, *heat, "--out", str(tmp_path / "heat")]) == 0
     points = json.loads((tmp_path / "transfer.json").read_text())["heat"]["points"]
     assert len({tuple(point["values"].values()) for point in points}) == len(points) == 9
     assert "success in %" in (tmp_path / "transfer.html").read_text()
@@ -196,7 +198,7 @@ def test_probe_writes_rows_and_a_page_and_the_report_takes_them_in(
         (["probe", "lstm_s0", "--dynamics", "nominal"], "nothing varies under nominal dynamics"),
         (["probe", "lstm_s0", "--episodes", "20"], "--episodes has to be at least 50"),
         (["probe", "."], ". is not a run directory"),
-        (["transfer", "nowhere"], "there is no folder 'nowhere'"),
+        (["transfer", "nowhere"], "there is no file or folder 'nowhere'"),
         (["transfer", "lstm_s0", "lstm_s0"], "the same configuration and seed 0: it would count twice"),
         (["transfer", "lstm_s0", "--dynamics", "trian"], "unknown dynamics 'trian'. Did you mean 'train'?"),
         (["transfer", "lstm_s0", "--sweep", "gravty"], "unknown parameter of train 'gravty'. Did you mean 'gravity'?"),
@@ -204,6 +206,9 @@ def test_probe_writes_rows_and_a_page_and_the_report_takes_them_in(
         (["transfer", "lstm_s0", "--heat", "gravity", "gravity"], "--heat needs two different parameters"),
         (["transfer", "lstm_s0", "--workers", "0"], "--workers has to be at least 1, got 0"),
         (["transfer", "lstm_s0", "--episodes", "0"], "--episodes has to be at least 1, got 0"),
+        (["transfer", "lstm_s0", "--grid-episodes", "0"], "--grid-episodes has to be at least 1, got 0"),
+        (["transfer", "lstm_s0", "--videos", "-1"], "--videos has to be at least 0 (0: film none), got -1"),
+        (["transfer", "tiny.yaml"], "A model of stable-baselines3 becomes one: sim2real export tiny.yaml --trust"),
         (["transfer", "lstm_s0", "--out", "tiny.yaml"], "--out tiny.yaml is a file; give a folder"),
     ],
 )

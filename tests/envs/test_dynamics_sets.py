@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsError, load_dynamics
+from sim2real.envs import INDEX, PARAMETERS, TASKS, DynamicsError, load_dynamics, make_vec
 from sim2real.envs.distribution import Distribution, fixed
 from sim2real.envs.dynamics import exists
 from sim2real.envs.dynamics_sets import packaged
@@ -132,6 +132,18 @@ def test_mistakes_are_told_in_one_message(tmp_path: Path, text: str, message: st
     with pytest.raises(DynamicsError) as error:
         load_dynamics(write(tmp_path, text))
     assert message in str(error.value)
+
+
+def test_a_file_that_changes_nothing_of_a_task_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mass.yaml").write_text("base: nominal\nparameters: {object_mass: {uniform: [1, 2]}}\n")
+    mass = load_dynamics(tmp_path / "mass.yaml")
+    with pytest.raises(
+        DynamicsError, match="'mass' sets object_mass, and FetchReach has none of these; it has weld_time"
+    ):
+        make_vec("FetchReach", 1, mass, threads=1)
+    make_vec("FetchPush", 1, mass, threads=1).close()
+    (tmp_path / "both.yaml").write_text("base: mass.yaml\nparameters: {object_mass: 1.0, action_delay: 40}\n")
+    make_vec("FetchReach", 1, load_dynamics(tmp_path / "both.yaml"), threads=1).close()  # a file for several tasks
 
 
 def test_unknown_names_and_missing_files() -> None:

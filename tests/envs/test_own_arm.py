@@ -260,3 +260,18 @@ def test_episodes_are_kept_for_the_model_and_not_only_for_the_file_that_names_it
         model.write_text(model.read_text().replace(*edit))
         digests.append(_model_digest(path))
     assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"region": {"centre": [33.0, 0.0, 0.25], "half": [0.1, 0.2, 0.12]}}, r"nearest point is 3\d\.\d\d m from pan"),
+        ({"fingers": ["nobody"]}, "fingers: unknown body 'nobody'"),
+        ({"controller": {"kp": [9, 9, 9], "kd": [1, -1, 1]}}, "kp has to be above 0 and kd at least 0"),
+        ({"controller": {"kp": [9, 9, 9]}}, "controller: needs kd, got"),
+        ({"velocity_limits": None}, "needs velocity_limits, got"),
+    ],
+)
+def test_what_can_not_be_is_said_at_once(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        find(written(tmp_path, **changes))
