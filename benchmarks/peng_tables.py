@@ -1,12 +1,11 @@
 """The tables of docs/peng2017.md, from the files under results/ alone; written by `benchmarks/results_table.py`.
 
-``results/transfer_puck.json`` comes from ``benchmarks/puck.py``; `CONSTANT` from the same script when the presets'
-learning rates did not fall yet: with twice the samples, and with groups of parameters left out.
+``results/transfer_puck.json`` comes from ``benchmarks/puck.py``, `ANNEALED` too: LSTMs with twice the samples and learning
+rates that fall, beside the other policies' bundles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from performance_tables import MISSING, Result, table, unmeasured
@@ -18,10 +17,11 @@ POLICIES = (
     ("puck_hist", "FF + Hist", "0.87 ± 0.03", "0.70 ± 0.10"),
     ("puck_ff", "FF", "0.83 ± 0.04", "0.67 ± 0.14"),
     ("puck_norand", "FF no Rand", "0.51 ± 0.05", "0.00 ± 0.00"),
+    ("puck_lstm_2M", "LSTM, twice the samples, one seed", "", ""),
 )
 """Preset, the paper's name, its success under random dynamics and on the robot."""
-CONSTANT = "transfer_puck_constant_rates"
-TWICE = ("puck_lstm_2M", "LSTM, twice the samples", "", "")
+ANNEALED = "transfer_puck_annealed"
+LONGER = ("puck_lstm_annealed", "LSTM, twice the samples, falling rates", "", "")
 SETTINGS = ("train", "surrogate", "surrogate_fleet", "surrogate_soft_contact")
 HELD = (
     ("puck_lstm", "all randomised", "0.89 ± 0.06"),
@@ -35,15 +35,6 @@ HELD = (
 
 def success() -> list[str]:
     """The paper's table beside ours."""
-    return _success("transfer_puck", POLICIES)
-
-
-def constant_rates() -> list[str]:
-    """The same policies where the learning rates stay as they are."""
-    return _success(CONSTANT, (*POLICIES, TWICE))
-
-
-def _success(name: str, policies: Sequence[tuple[str, str, str, str]]) -> list[str]:
     head = (
         "model",
         "paper: random dynamics",
@@ -53,8 +44,11 @@ def _success(name: str, policies: Sequence[tuple[str, str, str, str]]) -> list[s
         "`surrogate_fleet`",
         "`train` on soft ground",
     )
-    result = load(name)
-    return table(head, *(_success_row(result, *policy) for policy in policies)) if result else unmeasured(*head)
+    result, annealed = load("transfer_puck"), load(ANNEALED)
+    if result is None:
+        return unmeasured(*head)
+    longer = [_success_row(annealed, *LONGER)] if annealed else []
+    return table(head, *(_success_row(result, *policy) for policy in POLICIES), *longer)
 
 
 def _success_row(result: Result, preset: str, model: str, simulated: str, robot: str) -> tuple[str, ...]:
@@ -74,7 +68,7 @@ def _interval(row: dict[str, Any], form: str = ".3f") -> str:
 def leave_one_out() -> list[str]:
     """What it costs not to randomise a group of parameters in training, beside the paper's Table III."""
     head = ("LSTM trained with", "paper: robot", *(f"`{setting}`" for setting in SETTINGS))
-    result = load(CONSTANT)
+    result = load("transfer_puck")
     if result is None:
         return unmeasured(*head)
     rows = ((what, robot, *(_against_all(result, run, setting) for setting in SETTINGS)) for run, what, robot in HELD)
@@ -93,27 +87,32 @@ def _against_all(result: Result, run: str, setting: str) -> str:
 def differences() -> list[str]:
     """Every pair on the same episodes, with the sign that says whether the difference is resolved."""
     head = ("difference in success", *(f"`{setting}`" for setting in SETTINGS))
-    result = load("transfer_puck")
+    result, annealed = load("transfer_puck"), load(ANNEALED)
     if result is None:
         return unmeasured(*head)
+    policies = {preset for preset, *_ in POLICIES}
+    found = [row for row in result["comparisons"] if {row["a"], row["b"]} <= policies]
+    # Among themselves the others are there already, with more seeds.
+    found += [row for row in annealed["comparisons"] if LONGER[0] in (row["a"], row["b"])] if annealed else []
     pairs: dict[tuple[str, str], dict[str, str]] = {}
-    for row in result["comparisons"]:
+    for row in found:
         cell = f"{_interval(row, '+.3f')} {SIGNS[row['resolved']][0]}"
         pairs.setdefault((row["a"], row["b"]), {})[row["setting"]] = cell
     rows = ((f"`{a}` - `{b}`", *(cells.get(s, MISSING) for s in SETTINGS)) for (a, b), cells in pairs.items())
     return table(head, *rows)
 
 
-def curves(name: str) -> list[str]:
+def curves() -> list[str]:
     """Success while training, by the samples seen."""
-    result = load(name)
+    result = load("transfer_puck")
     marks = (200_000, 400_000, 600_000, 800_000, 1_000_000, 1_500_000, 2_000_000)
     head = ("run", *(f"{mark // 1000} k" for mark in marks), "best", "minutes")
     if result is None:
         return unmeasured(*head)
+    runs = {**result["training"], **(load(ANNEALED) or {"training": {}})["training"]}
     rows = (
         (f"`{name}`", *(_near(run, mark) for mark in marks), _best(run), f"{run['minutes']:.0f}")
-        for name, run in result["training"].items()
+        for name, run in runs.items()
     )
     return table(head, *rows)
 
@@ -134,8 +133,6 @@ def documents() -> dict[str, dict[str, list[str]]]:
         "puck": success(),
         "puck leave one out": leave_one_out(),
         "puck differences": differences(),
-        "puck curves": curves("transfer_puck"),
-        "puck constant rates": constant_rates(),
-        "puck constant rates curves": curves(CONSTANT),
+        "puck curves": curves(),
     }
     return {"docs/peng2017.md": sections}

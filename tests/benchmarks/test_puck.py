@@ -11,11 +11,14 @@ import puck
 def test_every_seed_of_every_policy_and_variants_of_the_first() -> None:
     planned = dict(puck.plan([0, 1]))
     assert list(planned)[:4] == ["puck_lstm_s0", "puck_hist_s0", "puck_ff_s0", "puck_norand_s0"]
-    assert len(planned) == 2 * 4 + 5
-    assert planned["puck_norand_s1"] == ["puck_norand", "--seed", "1"]
-    assert planned["puck_lstm_2M_s0"] == ["puck_lstm", "--seed", "0", "--set", "trainer.total_samples=2_000_000"]
-    assert planned["puck_lstm_no_noise_s0"][-1] == "env.dynamics=train:no_noise"
-    assert len(dict(puck.plan([0, 1], []))) == 8
+    assert len(planned) == 2 * 4 + 5 + 2
+    assert planned["puck_norand_s1"] == [["puck_norand", "--seed", "1"]]
+    assert planned["puck_lstm_2M_s0"] == [["puck_lstm", "--seed", "0", "--set", "trainer.total_samples=2_000_000"]]
+    assert planned["puck_lstm_no_noise_s0"][0][-1] == "env.dynamics=train:no_noise"
+    first, second = planned["puck_lstm_annealed_s1"]
+    assert first[2:] == ["1", "--set", "agent.anneal_samples=1_000_000"]
+    assert second[-2:] == ["agent.anneal_samples=2_000_000", "trainer.total_samples=2_000_000"]
+    assert list(dict(puck.plan([4], [], ["annealed"]))) == ["puck_lstm_annealed_s4"]
 
 
 def test_the_result_has_scores_and_curves_and_no_paths(
@@ -27,7 +30,7 @@ def test_the_result_has_scores_and_curves_and_no_paths(
         called.append(arguments)
         if arguments[0] == "train":
             run = Path(arguments[arguments.index("--run-dir") + 1])
-            run.mkdir()
+            run.mkdir(exist_ok=True)
             (run / "run.json").write_text(json.dumps({"seconds": 90, "samples": 5, "commit": "abc"}))
             (run / "metrics.jsonl").write_text(json.dumps({"samples": 5, "seconds": 88, "eval/success": 0.5}) + "\n")
             return
@@ -40,10 +43,11 @@ def test_the_result_has_scores_and_curves_and_no_paths(
     monkeypatch.setattr(puck, "call", call)
     out = tmp_path / "out.json"
     arguments = ["puck.py", "--seeds", "3", "--runs", str(tmp_path / "runs"), "--out", str(out), "--episodes", "9"]
-    arguments += ["--variants", "2M"]
+    arguments += ["--variants", "2M", "annealed", "--beside", "a_bundle"]
     monkeypatch.setattr("sys.argv", arguments)
     puck.main()
-    assert [c[0] for c in called] == ["train"] * 5 + ["transfer"] and "9" in called[-1]
+    assert [c[0] for c in called] == ["train"] * (4 + 1 + 2) + ["transfer"] and "9" in called[-1]
+    assert "a_bundle" in called[-1]
     result = json.loads(out.read_text())
     assert result["kinds"][0]["sources"] == ["puck_lstm_s3"] and "sweeps" not in result
     point = {"samples": 5, "seconds": 88, "success": 0.5}
