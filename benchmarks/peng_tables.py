@@ -1,7 +1,7 @@
 """The tables of docs/peng2017.md, from the files under results/ alone; written by `benchmarks/results_table.py`.
 
-``results/transfer_puck.json`` comes from ``benchmarks/puck.py``, `ANNEALED` too: LSTMs with twice the samples and learning
-rates that fall, beside the other policies' bundles.
+``results/transfer_puck.json`` comes from ``benchmarks/puck.py``, `ANNEALED` too: LSTMs with twice the samples and
+learning rates that fall, beside the other policies' bundles.
 """
 
 from __future__ import annotations

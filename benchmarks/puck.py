@@ -61,9 +61,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--policies", nargs="*", choices=PRESETS, default=PRESETS)
     parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument(
-        "--beside", type=Path, nargs="*", default=[], help="runs or bundles to test on the same episodes"
-    )
+    parser.add_argument("--beside", type=Path, nargs="*", default=[], help="runs or bundles to test, too")
     parser.add_argument("--parallel", type=int, default=1, help="trainings at the same time on this machine")
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--runs", type=Path, default=Path("runs/puck"))
