@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from sim2real.cli import main
-from sim2real.envs import INDEX, PARAMETERS, find, is_task, make_vec
+from sim2real.envs import INDEX, PARAMETERS, find, is_task, load_dynamics, make_vec
 from sim2real.envs.own_arm import load_arm
 from sim2real.envs.reference import reference_std
 from sim2real.errors import UserError
-from sim2real.jobs import _model_digest
+from sim2real.jobs import Cell, _about
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_arm"
 REACH, PUSH = str(EXAMPLE / "reach.yaml"), str(EXAMPLE / "push.yaml")
@@ -258,7 +258,8 @@ def test_episodes_are_kept_for_the_model_and_not_only_for_the_file_that_names_it
         path = written(tmp_path / name)
         model = tmp_path / name / "arm.xml"
         model.write_text(model.read_text().replace(*edit))
-        digests.append(_model_digest(path))
+        cell = Cell(tmp_path / "a", path, load_dynamics("train"), 1, 0)
+        digests.append(_about(cell)["task"][1])
     assert digests[0] == digests[1] != digests[2]
 
 
