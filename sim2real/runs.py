@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 BUDGET = ("trainer.total_samples", "trainer.max_minutes", "agent.anneal_samples")
 """What may differ between the sessions of one run: how long it is, and over how long its learning rates fall."""
+SAME = ("observation", "goal", "action", "action_scale", "action_offset", "control_dt", "horizon", "success_threshold")
+"""What of a `TaskSpec` a trained policy counts on."""
 
 
 class RunError(UserError):
@@ -146,9 +148,6 @@ def check_trained_on(run_dir: Path, trained: Mapping[str, Any], task: TaskSpec) 
     if changed:
         what = "; ".join(f"{key}: {_short(old)} then, {_short(new)} now" for key, (old, new) in changed.items())
         raise RunError(f"{task.name} is not what {run_dir} was trained on ({what}); restore it, or train anew")
-
-
-SAME = ("observation", "goal", "action", "action_scale", "action_offset", "control_dt", "horizon", "success_threshold")
 
 
 def _short(value: Any) -> str:

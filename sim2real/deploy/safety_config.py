@@ -18,6 +18,10 @@ from sim2real.errors import UserError, unknown
 
 Vector = NDArray[np.float64]
 Range = tuple[float, float]
+_RANGES = ("reading_ranges", "start_ranges", "action_limits")
+_PER_ELEMENT = {"rate_limits": "number", "max_lead": "number", "measured_positions": "name"}
+_UNSET = ("max_observation_age_s", "timeout_s", "seen_margin")
+"""Fields of `SafetyConfig` by what a JSON file may give for them; all others are numbers."""
 
 
 class SafetyError(UserError):
@@ -122,11 +126,6 @@ def load_safety(path: str | Path) -> SafetyConfig:
         if not expected and not (_fits(value, "number") or (value is None and key in _UNSET)):
             raise SafetyError(f"{path}: {key} has to be a number, got {value!r:.60}")
     return SafetyConfig(**document)
-
-
-_RANGES = ("reading_ranges", "start_ranges", "action_limits")
-_PER_ELEMENT = {"rate_limits": "number", "max_lead": "number", "measured_positions": "name"}
-_UNSET = ("max_observation_age_s", "timeout_s", "seen_margin")
 
 
 def _fits(value: Any, expected: str) -> bool:
