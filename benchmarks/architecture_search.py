@@ -142,6 +142,7 @@ def _half_width(values: Rewards) -> Rewards:
 
 
 def main() -> None:
+    """Search in every part with every seed, write the figures and print them as a line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=["cells", "images"])

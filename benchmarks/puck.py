@@ -57,10 +57,11 @@ def train(run: Path, sessions: list[list[str]]) -> None:
 
 
 def main() -> None:
+    """Train what is missing, test all on the same episodes, write the figures and print them as a line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--policies", nargs="*", choices=PRESETS, default=PRESETS)
-    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=["2M", *HELD])
     parser.add_argument("--beside", type=Path, nargs="*", default=[], help="runs or bundles to test, too")
     parser.add_argument("--parallel", type=int, default=1, help="trainings at the same time on this machine")
     parser.add_argument("--episodes", type=int, default=1000)

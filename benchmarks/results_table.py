@@ -100,7 +100,9 @@ def readme() -> dict[str, list[str]]:
     )
     puck = (
         "The puck task of Peng et al. 2017 with seven joints and 95 randomised parameters, two seeds a policy "
-        "([file](results/transfer_puck.json); what differs from the paper: [docs/peng2017.md](docs/peng2017.md)):"
+        "([file](results/transfer_puck.json), `python benchmarks/puck.py --seeds 0 1`; the last row: "
+        "[file](results/transfer_puck_annealed.json), which holds its command; what differs from the paper: "
+        "[docs/peng2017.md](docs/peng2017.md)):"
     )
     results = [note, "", *presets(), "", puck, "", *peng_tables.success(), "", *ratios()]
     return {"results": results, "meta": meta_tables.summary()}

@@ -143,9 +143,7 @@ def load_dynamics(source: str | Path) -> DynamicsSet:
         return _packaged(str(source))
     if not path.is_file():
         raise DynamicsError(f"no dynamics file {str(path)!r}. Give an existing file or one of: {', '.join(packaged())}")
-    text = path.read_text(encoding="utf-8")
-    found = _parse(path.stem, text, path.parent, (path.resolve(),))
-    return replace(found, named=tuple(map(str, (yaml.safe_load(text) or {}).get("parameters") or ())))
+    return _parse(path.stem, path.read_text(encoding="utf-8"), path.parent, (path.resolve(),))
 
 
 @functools.cache
@@ -171,7 +169,8 @@ def _parse(name: str, text: str, folder: Path | None, seen: tuple[Path, ...]) ->
         if "base" in section:
             below = _base(name, section["base"], folder, seen).of(task).distributions
         tasks[task] = _laid_over(name, below, section.get("parameters"))
-    return DynamicsSet(name, own, tasks, _effects(name, data.get("effects"), base.effects))
+    named = tuple(entries or ()) if folder else ()  # packaged sets are meant for every task
+    return DynamicsSet(name, own, tasks, _effects(name, data.get("effects"), base.effects), named)
 
 
 def _check_keys(name: str, data: Mapping[Any, Any], allowed: Sequence[str]) -> None:

@@ -133,17 +133,12 @@ def _names(spec: mujoco.MjSpec) -> list[str]:
 
 def check_region(model: mujoco.MjModel, data: mujoco.MjData, joint: str, site: str, region: Region) -> None:
     """Raise ``UserError`` where no point of the region is within the arm's reach, however it stretches."""
-    body = int(model.site(site).bodyid[0])
-    reach = float(np.linalg.norm(model.site(site).pos))
-    first = int(model.joint(joint).bodyid[0])
-    while True:
-        joints = range(int(model.body_jntadr[body]), int(model.body_jntadr[body]) + int(model.body_jntnum[body]))
-        # A body turns about its joint, which need not be at its origin.
-        reach += sum(2 * float(np.linalg.norm(model.jnt_pos[j])) for j in joints)
-        if body in (first, 0):
-            break
-        reach += float(np.linalg.norm(model.body_pos[body]))
-        body = int(model.body_parentid[body])
+    chain, first = [int(model.site(site).bodyid[0])], int(model.joint(joint).bodyid[0])
+    while chain[-1] not in (first, 0):
+        chain.append(int(model.body_parentid[chain[-1]]))
+    turned = model.jnt_pos[np.isin(model.jnt_bodyid, chain)]  # a body turns about its joint, not about its origin
+    lengths = (model.site(site).pos[None], model.body_pos[chain[:-1]], 2 * turned)
+    reach = sum(float(np.linalg.norm(offsets, axis=1).sum()) for offsets in lengths)
     start, centre, half = data.joint(joint).xanchor, np.array(region.centre), np.array(region.half)
     nearest = float(np.linalg.norm(start - np.clip(start, centre - half, centre + half)))
     if nearest > reach:

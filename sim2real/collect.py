@@ -7,6 +7,11 @@ import numpy as np
 from sim2real.errors import UserError
 from sim2real.types import Episodes, FloatArray, GoalVectorEnv, Obs, Policy
 
+_ENDED = (
+    "ended an episode itself (terminated); this learner takes tasks to go on beyond the horizon and would value states "
+    "that never come; let episodes end by time (truncated) alone"
+)
+
 
 def rollout(
     env: GoalVectorEnv, policy: Policy, *, deterministic: bool, seed: int | None = None, bootstrapped: bool = False
@@ -40,10 +45,7 @@ def rollout(
             action, state = policy.act({**obs, "previous_action": previous_action}, state, deterministic=deterministic)
             obs, reward, terminated, truncated, step_info = env.step(action)
             if bootstrapped and (alive & np.asarray(terminated)).any():
-                raise UserError(
-                    f"{env.task.name} ended an episode itself (terminated); this learner takes tasks to go on beyond "
-                    "the horizon and would value states that never come; let episodes end by time (truncated) alone"
-                )
+                raise UserError(f"{env.task.name} {_ENDED}")
         masks.append(alive)
         alive = alive & ~np.asarray(terminated) & ~np.asarray(truncated)
         previous_action = np.asarray(action, np.float32)

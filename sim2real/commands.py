@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from sim2real.config import ConfigError, ExperimentConfig, load_experiment
 from sim2real.errors import UserError
 from sim2real.overlays import parse_override, presets, read_overlay
-from sim2real.sources import DYNAMICS, check_episodes, dynamics_of, make_env, open_policy, refuse_dynamics
+from sim2real.sources import (
+    DYNAMICS,
+    check_episodes,
+    default_place,
+    dynamics_of,
+    make_env,
+    open_policy,
+    refuse_dynamics,
+)
 
 if TYPE_CHECKING:
     from sim2real.domains import Domain
@@ -164,9 +172,8 @@ def record(source: Path, dynamics: Sequence[str], out: Path | None, *, episodes:
 
 
 def video_file(source: Path) -> Path:
-    """Where a film goes by default: into a run, but beside a bundle, which holds its own files and nothing else."""
-    folder = source.resolve()
-    return source / "video.mp4" if (source / "config.yaml").exists() else folder.with_name(f"{folder.name}.mp4")
+    """Where a film goes by default."""
+    return default_place(source, "video.mp4", ".mp4")
 
 
 def list_all() -> int:

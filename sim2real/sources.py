@@ -55,6 +55,13 @@ def open_policy(source: Path, foreign: ForeignOptions | None = None) -> tuple[Po
     return BundlePolicy(bundle), bundle.contract.task
 
 
+def default_place(source: Path, in_run: str, suffix: str) -> Path:
+    """Where what a command makes of a policy goes by default: into a run, but beside a bundle, which holds its own
+    files and nothing else."""
+    folder = source.resolve()
+    return source / in_run if (source / "config.yaml").is_file() else folder.with_name(f"{folder.name}{suffix}")
+
+
 def dynamics_of(task: str, dynamics: Sequence[str] | None) -> Sequence[str]:
     """What was asked for; else all that the task has."""
     from sim2real.envs import is_task

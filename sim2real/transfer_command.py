@@ -23,7 +23,7 @@ from sim2real.policy_kinds import PolicyKind, policy_kinds
 from sim2real.provenance import provenance
 from sim2real.record import RecordError, record_next
 from sim2real.runs import read_config
-from sim2real.sources import open_policy
+from sim2real.sources import default_place, open_policy
 from sim2real.tables import text_table
 from sim2real.transfer_page import SIGNS, write_transfer
 
@@ -84,9 +84,7 @@ def transfer(sources: Sequence[Path], out: Path | None, options: Options) -> int
 
 
 def _default_folder(source: Path) -> Path:
-    """In a run, but beside a bundle, which holds its own files and nothing else."""
-    beside = source.resolve()
-    return source / "transfer" if (source / "config.yaml").is_file() else beside.with_name(f"{beside.name}_transfer")
+    return default_place(source, "transfer", "_transfer")
 
 
 def open_kinds(sources: Sequence[Path]) -> list[PolicyKind]:

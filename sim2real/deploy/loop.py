@@ -66,8 +66,6 @@ class ControlLoop:
         self.skipped, self.watchdog_holds, self.steps = 0, 0, 0
         """Periods that were missed; times that the watchdog held the robot; control steps."""
         self._fired = 0
-        self._time = -math.inf
-        """The robot's clock when the filter was asked last (in seconds)."""
         self.latches = 0
         """How often the filter latched."""
         self.latched = ""
@@ -100,23 +98,24 @@ class ControlLoop:
         with self._signals(), hold, self._watchdog() as watchdog:
             schedule = Schedule(due := self._robot.now(), self._dt)
             while self.steps - before < steps and not self.stopped and not until():
-                self._step(due, watchdog)
+                asked = self._step(due, watchdog)
                 if self.latched and not past_latch:
                     break
                 # Half a period from the time that the filter knows of, however long the reading took.
-                self._robot.sleep_until(due := schedule.next(max(self._robot.now(), self._time + self._dt)))
+                self._robot.sleep_until(due := schedule.next(max(self._robot.now(), asked + self._dt)))
             self.skipped += schedule.skipped
         return self.steps - before
 
-    def _step(self, due: float, watchdog: Watchdog | None) -> None:
+    def _step(self, due: float, watchdog: Watchdog | None) -> float:
+        """One control step; the robot's clock when the filter was asked."""
         began = time.perf_counter()
         self.late.add(max(self._robot.now() - due, 0.0))
         reading = self._robot.read()
-        self._time = self._robot.now()  # only now: what a driver that hung gives is old
+        now = self._robot.now()  # only now: what a driver that hung gives is old
         self._hear(watchdog)
-        decision = self._safety.step(reading, self._time)
+        decision = self._safety.step(reading, now)
         if not self._dry_run:
-            if self._hear(watchdog) or self._robot.now() - self._time > self._safety.envelope.max_age:
+            if self._hear(watchdog) or self._robot.now() - now > self._safety.envelope.max_age:
                 decision = self._overtaken(decision)
             self._send(decision)
             if watchdog:
@@ -124,7 +123,8 @@ class ControlLoop:
         seconds = time.perf_counter() - began
         self.steps += 1
         self.work.add(seconds)
-        self._note(reading, decision, self._time, seconds)
+        self._note(reading, decision, now, seconds)
+        return now
 
     def _hear(self, watchdog: Watchdog | None) -> bool:
         """Whether the watchdog has held the robot since the last time this was asked; the filter is told."""

@@ -35,8 +35,6 @@ class StepLog:
         self._names = contract.readings
         try:
             self._file = Path(path).open("x", encoding="utf-8", buffering=1)  # noqa: SIM115 - open for the life of the log
-        except FileExistsError:
-            raise UserError(f"the step log {path} is there already, from another run; give another name") from None
         except OSError as error:
             raise UserError(f"can't write the step log {path}: {error.strerror}") from None
         header = {
